@@ -1,0 +1,222 @@
+// Owns the ports: what the programs need of the world, in our words; adapters fulfil them, and `test/contract` holds each to its promises.
+import type { BuildId, Digest, Name } from './build.ts'
+import type { FleetError } from './errors.ts'
+import type { NodeStatus } from './node-status.ts'
+import type { Rollout } from './rollout.ts'
+import type { RosterNode } from './roster.ts'
+
+/** Time, as an argument. `now` is wall time for people and expiry; `monotonic` is for durations; both in milliseconds. */
+export interface Clock {
+  now(): number
+  monotonic(): number
+  /** Resolves after `ms`, or rejects with the signal's reason. Never keeps a finished process alive. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>
+  /** Uniform in [0, 1). */
+  random(): number
+}
+
+/** Facts of a log line, from the fixed list of field names in `docs/architecture.md`. */
+export type Facts = Readonly<Record<string, unknown>>
+
+/** Logs: a constant lower-case message and its facts. */
+export interface Logger {
+  debug(message: string, facts?: Facts): void
+  info(message: string, facts?: Facts): void
+  warn(message: string, facts?: Facts): void
+  error(message: string, facts?: Facts): void
+}
+
+/** The value of a watched key at one moment. `absent` is an answer of Consul's, never a guess from a failed one. */
+export type TargetReading =
+  | { readonly kind: 'value'; readonly raw: Uint8Array; readonly modifyIndex: number; readonly stale: boolean }
+  | { readonly kind: 'absent'; readonly stale: boolean }
+
+/** `reading`: the key has this value now. `trouble`: no answer since `sinceMs` (for how long, in milliseconds); the last reading stands. */
+export type FeedEvent =
+  | { readonly type: 'reading'; readonly reading: TargetReading }
+  | { readonly type: 'trouble'; readonly error: FleetError; readonly sinceMs: number }
+
+/**
+ * The order of one app and ring. `watch` yields the first reading at once and then one for every change it sees (content compare:
+ * never the same value and index twice in a row); it may skip values that were replaced at once, never the newest; it yields
+ * `trouble` once per failed round and goes on by itself, with jitter, until the signal aborts (then it ends without an error).
+ */
+export interface TargetFeed {
+  watch(signal: AbortSignal): AsyncIterable<FeedEvent>
+  /** One reading that Consul's leader vouches for (never stale). @throws FleetError of kind transient or refused */
+  read(signal: AbortSignal): Promise<TargetReading>
+}
+
+/** An operator's pin of one node: it keeps what it runs until the pin expires or is lifted. */
+export interface Pin {
+  readonly by: string
+  readonly reason: string
+  readonly expires: string | null
+}
+
+/** Reads this node's pin. @throws FleetError of kind transient or refused */
+export interface Pins {
+  read(signal: AbortSignal): Promise<Pin | null>
+}
+
+/**
+ * Publishes this node's status under its session. Takes over its own key after a restart; makes a new session when the old one is gone.
+ * @throws FleetError `DUPLICATE_NODE` when a living session that is not ours holds the key; else of kind transient or refused
+ */
+export interface StatusSink {
+  publish(status: NodeStatus, signal: AbortSignal): Promise<void>
+  /** Graceful end: destroys the session, the last status stays. Never throws. */
+  close(): Promise<void>
+}
+
+/** Where a puller keeps its session id over restarts. */
+export interface SessionShelf {
+  load(): Promise<string | null>
+  save(id: string): Promise<void>
+}
+
+/** The statuses of a ring. `changes` yields the whole roster, first at once, then after every change (coalesced), as `TargetFeed.watch` does. */
+export interface StatusBoard {
+  roster(ring: Name, signal: AbortSignal): Promise<readonly RosterNode[]>
+  changes(ring: Name, signal: AbortSignal): AsyncIterable<readonly RosterNode[]>
+}
+
+/** A published build in Consul (contract: design section 5). */
+export interface CatalogEntry {
+  readonly app: Name
+  readonly build: BuildId
+  readonly commit: string | null
+  readonly createdAt: string
+  readonly by: string
+  readonly manifest: Digest
+  readonly treeDigest: Digest
+  readonly artifact: { readonly digest: Digest; readonly bytes: number }
+  readonly checks: Readonly<Record<string, string>>
+  /** Ring → when the build converged and soaked there, ISO 8601. */
+  readonly good: Readonly<Record<string, string>>
+  readonly quarantine: { readonly by: string; readonly reason: string; readonly at: string } | null
+}
+
+/** The builds of an app. `index` is the entry's ModifyIndex, for compare-and-set; 0 creates. */
+export interface Catalog {
+  find(build: BuildId, signal: AbortSignal): Promise<{ readonly entry: CatalogEntry; readonly index: number } | null>
+  /** Newest `createdAt` first. Entries that cannot be read are left out and reported by `onRejected`. */
+  list(signal: AbortSignal): Promise<readonly CatalogEntry[]>
+  /** @throws FleetError `WRITE_CONFLICT` when the entry is no longer at `index` */
+  put(entry: CatalogEntry, index: number, signal: AbortSignal): Promise<void>
+}
+
+/** What a store knows of an object. `version` is its ETag or the like: a change detector, never a proof of content. */
+export interface ObjectFacts {
+  readonly bytes: number
+  readonly version: string
+}
+
+/** A part of an object, `end` not included. */
+export interface ByteRange {
+  readonly start: number
+  readonly end: number
+}
+
+/**
+ * Immutable objects by name. Reads throw `STORE_MISSING`, `STORE_DENIED`, `STORE_CLOCK_SKEW`, `STORE_UNREACHABLE`, `STORE_CHANGED`
+ * (the object is no longer `version`), `STORE_STALLED` (no byte for `stallMs`); a stream that ends early is `STORE_UNREACHABLE`, never a short success.
+ */
+export interface BuildStore {
+  /** Facts of an object, or null when the store says that there is none. */
+  find(name: string, signal: AbortSignal): Promise<ObjectFacts | null>
+  /** Streams an object or a range of it. @param options.version refuse any other version (`If-Match`) */
+  read(name: string, options: { range?: ByteRange; version?: string }, signal: AbortSignal): AsyncIterable<Uint8Array>
+  /** Creates an object, atomically and only if there is none. `exists` wrote nothing. Bounded memory. @throws STORE_READ_ONLY */
+  create(name: string, body: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<'created' | 'exists'>
+  /** Removes an object; gone already is fine. @throws STORE_READ_ONLY */
+  remove(name: string, signal: AbortSignal): Promise<void>
+}
+
+/** What the lease record says of its holder, for people. */
+export interface LeaseNote {
+  readonly holder: string
+  readonly since: string
+  readonly rollout: string | null
+  readonly reason: string
+}
+
+/** Held by one holder at a time. `lost` may fire late: only a fenced write proves anything. */
+export interface Lease extends AsyncDisposable {
+  readonly session: string
+  readonly lost: AbortSignal
+}
+
+/** The lease of one app. */
+export interface Locks {
+  /** @throws FleetError `LEASE_HELD`, naming the holder, at once when somebody holds it */
+  acquire(note: LeaseNote, signal: AbortSignal): Promise<Lease>
+  /** Who holds it now, or null. */
+  holder(signal: AbortSignal): Promise<(LeaseNote & { readonly session: string }) | null>
+  /** Takes it from a dead or silent holder: destroys its session, then acquires. The old holder can write nothing more. */
+  fence(session: string, note: LeaseNote, signal: AbortSignal): Promise<Lease>
+}
+
+/** A request of a CLI to whoever holds the lease. */
+export interface Request {
+  readonly id: string
+  readonly verb: string
+  readonly args: Readonly<Record<string, unknown>>
+  readonly by: string
+  readonly expires: string
+  /** Ring → target generation that the asker saw. */
+  readonly generations: Readonly<Record<string, number>>
+}
+
+/** One event of an app's history; `prev` is the SHA-256 of the previous value's bytes, "" for the first. */
+export interface HistoryEntry {
+  readonly seq: number
+  readonly prev: string
+  readonly at: string
+  readonly by: string
+  readonly event: string
+  readonly facts: Facts
+}
+
+/** A ring's target as it stands in Consul. `target` is null when the key is absent or its value is not a record. */
+export interface TargetView {
+  readonly raw: Uint8Array | null
+  readonly index: number
+}
+
+/** Everything the conductor decides on for one app, and the indexes that fence what it writes. */
+export interface LedgerView {
+  readonly targets: Readonly<Record<string, TargetView>>
+  readonly rollout: { readonly record: Rollout; readonly index: number } | null
+  /** The raw bytes and seq of the newest history entry. */
+  readonly tail: { readonly seq: number; readonly raw: Uint8Array } | null
+  readonly requests: readonly Request[]
+}
+
+/** What one transaction writes. Every part is checked against the index in the view it was decided on. */
+export interface LedgerChange {
+  readonly targets: Readonly<Record<string, Uint8Array>>
+  readonly rollout: Rollout | null
+  /** Appended in this order; `seq` and `prev` are given by the ledger. */
+  readonly events: readonly Omit<HistoryEntry, 'seq' | 'prev'>[]
+  /** Ids of requests that are done: deleted in the same transaction. */
+  readonly answered: readonly string[]
+}
+
+/** The fenced write: one transaction with `check-session` on the lease and `cas` on all that was read. */
+export interface Ledger {
+  view(rings: readonly Name[], signal: AbortSignal): Promise<LedgerView>
+  /**
+   * All or nothing. A reply that was lost is settled by reading again before anything is thrown.
+   * @throws FleetError `LEASE_LOST` · `WRITE_CONFLICT` · kind transient when it is not known whether it was written
+   */
+  commit(lease: Lease, seen: LedgerView, change: LedgerChange, signal: AbortSignal): Promise<void>
+  /** Creates an app's keys where they are missing; never touches one that is there. Returns the rings it created. */
+  init(rings: readonly Name[], signal: AbortSignal): Promise<readonly Name[]>
+  /** Newest first. */
+  history(limit: number, signal: AbortSignal): Promise<readonly HistoryEntry[]>
+  /** Leaves a request for the lease holder; CAS 0. */
+  ask(request: Request, signal: AbortSignal): Promise<void>
+  /** Takes back a request that nobody answered. */
+  withdraw(id: string, signal: AbortSignal): Promise<void>
+}
