@@ -143,22 +143,20 @@ function firstIssue(issues: readonly v.BaseIssue<unknown>[]): string {
   return path === null ? issue.message : `${path}: ${issue.message}`
 }
 
-interface Codes {
-  readonly invalid: ErrorCode
-  readonly tooNew: ErrorCode
-}
+type Codes = Readonly<Record<'invalid' | 'tooNew', ErrorCode>>
 const TARGET_CODES: Codes = { invalid: 'TARGET_INVALID', tooNew: 'TARGET_TOO_NEW' }
 const RECORD_CODES: Codes = { invalid: 'RECORD_INVALID', tooNew: 'RECORD_TOO_NEW' }
 
 // Fatal: bytes that are no UTF-8 must not become a record by way of replacement characters.
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
-function parseRecord<schema extends v.GenericSchema>(
+/** Reads a record and drops its `v`: inside the programs everything is of the version that this one reads. */
+function parseRecord<schema extends v.GenericSchema<unknown, { v: 1 }>>(
   raw: Uint8Array,
   schema: schema,
   what: string,
   codes: Codes,
-): v.InferOutput<schema> {
+): Omit<v.InferOutput<schema>, 'v'> {
   if (raw.byteLength > MAX_RECORD_BYTES) {
     throw new FleetError(codes.invalid, `${what} has ${raw.byteLength} bytes, at most ${MAX_RECORD_BYTES} are read`)
   }
@@ -179,7 +177,8 @@ function parseRecord<schema extends v.GenericSchema>(
   }
   const result = v.safeParse(schema, value)
   if (!result.success) throw new FleetError(codes.invalid, `${what}: ${firstIssue(result.issues)}`)
-  return result.output
+  const { v: _version, ...record } = result.output
+  return record
 }
 
 function writeRecord(record: object, what: string): Uint8Array {
@@ -213,7 +212,7 @@ export function readOrder(raw: Uint8Array, expected: { app: string; ring: string
 
 /** Reads a target record; as `readOrder`, but a bare id is refused like any other text. */
 export function readTarget(raw: Uint8Array, expected: { app: string; ring: string }, open: Opener = unsigned): Target {
-  const { v: _version, ...target } = parseRecord(open(raw), targetSchema, 'the target record', TARGET_CODES)
+  const target = parseRecord(open(raw), targetSchema, 'the target record', TARGET_CODES)
   if (target.app !== expected.app || target.ring !== expected.ring) {
     throw new FleetError(
       'TARGET_FOREIGN',
@@ -241,10 +240,9 @@ export function writeTarget(target: Target): Uint8Array {
   return writeRecord(record, 'the target record')
 }
 
-/** @throws FleetError `RECORD_INVALID` · `RECORD_TOO_NEW`; the same holds for every reader below */
+/** @throws FleetError `RECORD_INVALID` · `RECORD_TOO_NEW`, as every reader below */
 export function readStatus(raw: Uint8Array): NodeStatus {
-  const { v: _version, ...status } = parseRecord(raw, statusSchema, 'a status', RECORD_CODES)
-  return status
+  return parseRecord(raw, statusSchema, 'a status', RECORD_CODES)
 }
 
 export function writeStatus(status: NodeStatus): Uint8Array {
@@ -252,8 +250,7 @@ export function writeStatus(status: NodeStatus): Uint8Array {
 }
 
 export function readCatalogEntry(raw: Uint8Array): CatalogEntry {
-  const { v: _version, ...entry } = parseRecord(raw, catalogSchema, 'a catalog entry', RECORD_CODES)
-  return entry
+  return parseRecord(raw, catalogSchema, 'a catalog entry', RECORD_CODES)
 }
 
 export function writeCatalogEntry(entry: CatalogEntry): Uint8Array {
@@ -261,8 +258,7 @@ export function writeCatalogEntry(entry: CatalogEntry): Uint8Array {
 }
 
 export function readRollout(raw: Uint8Array): Rollout {
-  const { v: _version, ...rollout } = parseRecord(raw, rolloutSchema, 'the rollout record', RECORD_CODES)
-  return rollout
+  return parseRecord(raw, rolloutSchema, 'the rollout record', RECORD_CODES)
 }
 
 export function writeRollout(rollout: Rollout): Uint8Array {
@@ -270,8 +266,7 @@ export function writeRollout(rollout: Rollout): Uint8Array {
 }
 
 export function readLeaseNote(raw: Uint8Array): LeaseNote {
-  const { v: _version, ...note } = parseRecord(raw, leaseSchema, 'the lease record', RECORD_CODES)
-  return note
+  return parseRecord(raw, leaseSchema, 'the lease record', RECORD_CODES)
 }
 
 export function writeLeaseNote(note: LeaseNote): Uint8Array {
@@ -279,8 +274,7 @@ export function writeLeaseNote(note: LeaseNote): Uint8Array {
 }
 
 export function readPin(raw: Uint8Array): Pin {
-  const { v: _version, ...pin } = parseRecord(raw, pinSchema, 'a pin', RECORD_CODES)
-  return pin
+  return parseRecord(raw, pinSchema, 'a pin', RECORD_CODES)
 }
 
 export function writePin(pin: Pin): Uint8Array {
@@ -288,8 +282,7 @@ export function writePin(pin: Pin): Uint8Array {
 }
 
 export function readRequest(raw: Uint8Array): Request {
-  const { v: _version, ...request } = parseRecord(raw, requestSchema, 'a request', RECORD_CODES)
-  return request
+  return parseRecord(raw, requestSchema, 'a request', RECORD_CODES)
 }
 
 export function writeRequest(request: Request): Uint8Array {
@@ -297,8 +290,7 @@ export function writeRequest(request: Request): Uint8Array {
 }
 
 export function readHistoryEntry(raw: Uint8Array): HistoryEntry {
-  const { v: _version, ...entry } = parseRecord(raw, historySchema, 'a history entry', RECORD_CODES)
-  return entry
+  return parseRecord(raw, historySchema, 'a history entry', RECORD_CODES)
 }
 
 export function writeHistoryEntry(entry: HistoryEntry): Uint8Array {

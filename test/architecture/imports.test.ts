@@ -1,0 +1,148 @@
+// Owns the import rules: who may lean on whom. A rule broken here is a design decision, not a typo.
+import assert from 'node:assert/strict'
+import { posix } from 'node:path'
+import { test } from 'node:test'
+import { production, type Source, sources } from '#test/support/source.ts'
+
+interface Rule {
+  /** The files it is about; the first rule that matches a path holds. */
+  readonly files: RegExp
+  /** What they may import besides their own folder: prefixes of `#…`, `node:…` and package names, or `node:*`. */
+  readonly may: readonly string[]
+}
+
+const PROGRAM_SHELL = ['#fleet/', '#schedule/', 'node:*']
+
+/**
+ * The table of docs/architecture.md. Libraries are named where they may stand: the ones inside a program are those whose whole use is
+ * one file, and which know nothing of Consul, S3 or the clock.
+ */
+const RULES: readonly Rule[] = [
+  { files: /^fleet\/wire\.ts$/, may: ['node:crypto', 'valibot'] },
+  { files: /^fleet\//, may: ['node:crypto'] },
+  {
+    files: /^schedule\/load\.ts$/,
+    may: ['#fleet/errors.ts', '#fleet/assert.ts', 'node:fs', 'node:fs/promises', 'node:path', 'valibot', 'yaml'],
+  },
+  { files: /^schedule\//, may: ['#fleet/errors.ts', '#fleet/assert.ts'] },
+  { files: /^puller\/core\//, may: ['#fleet/'] },
+  { files: /^conductor\/core\//, may: ['#fleet/', '#schedule/'] },
+  { files: /^puller\/main\.ts$/, may: ['#fleet/', '#puller/', '#adapters/', 'node:*'] },
+  { files: /^conductor\/(main|daemon)\.ts$/, may: ['#fleet/', '#schedule/', '#conductor/', '#adapters/', 'node:*'] },
+  { files: /^(puller|conductor)\/config\.ts$/, may: ['#fleet/', 'node:*', 'valibot'] },
+  { files: /^(puller|conductor)\/metrics\.ts$/, may: ['#fleet/', 'node:*', 'prom-client'] },
+  { files: /^puller\//, may: [...PROGRAM_SHELL, '#puller/'] },
+  { files: /^conductor\/shell\/(pack|publish)\.ts$/, may: [...PROGRAM_SHELL, '#conductor/', 'tar'] },
+  { files: /^conductor\/cli\//, may: [...PROGRAM_SHELL, '#conductor/', 'commander', 'picocolors'] },
+  { files: /^conductor\//, may: [...PROGRAM_SHELL, '#conductor/'] },
+  {
+    files: /^adapters\//,
+    may: ['#fleet/', '#adapters/', 'node:*', 'consul', '@aws-sdk/', 'pino', 'yaml', 'valibot', 'chokidar'],
+  },
+]
+
+function ruleFor(path: string): Rule | undefined {
+  return RULES.find((rule) => rule.files.test(path))
+}
+
+function allowed(rule: Rule, from: string): boolean {
+  return rule.may.some((may) => {
+    if (may === 'node:*') return from.startsWith('node:')
+    return may.endsWith('/') ? from.startsWith(may) : from === may
+  })
+}
+
+/** The top-level folder, and below a program also the second: `puller/core` is another place than `puller/shell`. */
+function placeOf(path: string): string {
+  const [top = '', second = ''] = path.split('/')
+  return second === 'core' ? `${top}/core` : top
+}
+
+function breaches({ path, imports }: Source): readonly string[] {
+  const rule = ruleFor(path)
+  if (rule === undefined) return [`${path} is in a folder without a rule`]
+  return imports.flatMap(({ from }) => {
+    if (from.startsWith('.')) {
+      const to = posix.join(posix.dirname(path), from)
+      if (to.split('/')[0] !== path.split('/')[0]) return [`${path} leaves its folder by ${from}: use a subpath`]
+      const staysPure = !placeOf(path).endsWith('/core') || placeOf(to) === placeOf(path)
+      return staysPure ? [] : [`${path} decides and must not import ${from}`]
+    }
+    const own = `#${placeOf(path)}/`
+    return from.startsWith(own) || allowed(rule, from) ? [] : [`${path} may not import ${from}`]
+  })
+}
+
+test('every file imports only what its folder may', () => {
+  assert.deepEqual(production().flatMap(breaches), [])
+})
+
+test('relative imports name a file with its ending, and nothing imports out of the tests', () => {
+  const wrong = sources().flatMap(({ path, imports }) =>
+    imports
+      .filter(({ from }) => /^[.#]/.test(from))
+      .filter(({ from }) => !/\.(ts|json)$/.test(from) || (from.startsWith('#test/') && !path.startsWith('test/')))
+      .map(({ from }) => `${path}: ${from}`),
+  )
+  assert.deepEqual(wrong, [])
+})
+
+test('no two files import each other in a circle', () => {
+  const graph = new Map(
+    production().map(({ path, imports }) => [
+      path,
+      imports.filter(({ typeOnly }) => !typeOnly).map(({ from }) => resolve(path, from)),
+    ]),
+  )
+  const circles = new Set<string>()
+  const done = new Set<string>()
+  const walk = (path: string, trail: readonly string[]): void => {
+    if (trail.includes(path)) circles.add([...trail.slice(trail.indexOf(path)), path].join(' → '))
+    if (trail.includes(path) || done.has(path)) return
+    for (const next of graph.get(path) ?? []) walk(next, [...trail, path])
+    done.add(path)
+  }
+  for (const path of graph.keys()) walk(path, [])
+  assert.deepEqual([...circles], [])
+})
+
+function resolve(path: string, from: string): string {
+  return from.startsWith('#') ? from.slice(1) : posix.join(posix.dirname(path), from)
+}
+
+test('no file is a barrel: each name is imported from the file that owns it', () => {
+  const barrels = production().filter(({ code }) =>
+    /^\s*export\s+(type\s+)?(\*|\{[^}]*\})\s*(as \w+\s+)?from\b/m.test(code),
+  )
+  assert.deepEqual(
+    barrels.map(({ path }) => path),
+    [],
+  )
+})
+
+test('the rules bite: each forbidden kind of import is noticed', () => {
+  const source = (path: string, from: string): Source => ({
+    path,
+    text: '',
+    code: '',
+    imports: [{ from, typeOnly: false }],
+  })
+  const forbidden: readonly [string, string][] = [
+    ['fleet/target.ts', 'node:fs'],
+    ['fleet/target.ts', 'valibot'],
+    ['fleet/target.ts', '#adapters/runtime/clock.ts'],
+    ['puller/core/machine.ts', 'node:crypto'],
+    ['puller/core/machine.ts', '../shell/loop.ts'],
+    ['puller/core/machine.ts', '#puller/shell/loop.ts'],
+    ['puller/shell/loop.ts', '#adapters/store.ts'],
+    ['puller/shell/loop.ts', '#conductor/core/plan.ts'],
+    ['puller/shell/loop.ts', '../../conductor/core/plan.ts'],
+    ['puller/main.ts', 'consul'],
+    ['conductor/cli/status.ts', '#adapters/store.ts'],
+    ['conductor/cli/status.ts', 'valibot'],
+    ['conductor/core/plan.ts', '#puller/core/machine.ts'],
+    ['adapters/store.ts', '#puller/config.ts'],
+    ['elsewhere/x.ts', 'node:fs'],
+  ]
+  for (const [path, from] of forbidden) assert.equal(breaches(source(path, from)).length, 1, `${path} ← ${from}`)
+})
