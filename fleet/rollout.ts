@@ -37,6 +37,27 @@ export interface Stage {
   readonly share: number
 }
 
+/** A build and the digest of its manifest: what an order names. */
+export interface BuildRef {
+  readonly build: BuildId
+  readonly manifest: Digest
+}
+
+/** What a rollout remembers of a ring, so that any conductor can tell from a status whether it is about this rollout. */
+export interface RingMark {
+  /** Generation of the first record of this rollout there; a status below it says nothing about it. */
+  readonly began: number
+  readonly salt: string
+  /** Highest cutoff written on the way forward: a place at or above it never ran the build because of this rollout. */
+  readonly peak: number
+  /** Generation of the first record that took the build back, null before. */
+  readonly recalled: number | null
+  /** Generation of the closing record, null before. */
+  readonly closed: number | null
+  /** What stood there as fallback before: the fallback of the closing record. */
+  readonly prior: BuildRef | null
+}
+
 /** The rollout in progress of an app, or its last one (contract: design section 5). */
 export interface Rollout {
   readonly app: Name
@@ -52,10 +73,17 @@ export interface Rollout {
   /** Index into `stages` of the one in hand. */
   readonly stage: number
   /** What each ring goes back to, fixed when the rollout begins; null on a first deploy. */
-  readonly fallbacks: Readonly<Record<string, { readonly build: BuildId; readonly manifest: Digest } | null>>
+  readonly fallbacks: Readonly<Record<string, BuildRef | null>>
   readonly hold: Hold | null
   /** Why it ended or is being recalled, in words. */
   readonly outcome: string | null
   /** Highest generation written per ring by this rollout. */
   readonly generations: Readonly<Record<string, number>>
+  /** Per ring that it has written to. */
+  readonly marks?: Readonly<Record<string, RingMark>>
+  /** Code of what made it turn back: an operator's word or our own verdict. */
+  readonly cause?: string | null
+  /** Attempt and activation of its records (see `Target`). */
+  readonly attempt?: number
+  readonly activation?: string | null
 }

@@ -96,6 +96,16 @@ const catalogSchema = v.object({
   quarantine: v.optional(v.nullable(v.object({ by: line, reason: line, at: line })), null),
 })
 
+const buildRef = v.object({ build: buildId, manifest: digest })
+const ringMark = v.object({
+  began: count,
+  salt: line,
+  peak: v.pipe(count, v.maxValue(ALL)),
+  recalled: v.nullable(count),
+  closed: v.nullable(count),
+  prior: v.nullable(buildRef),
+})
+
 const rolloutSchema = v.object({
   v: version,
   app: name,
@@ -109,10 +119,14 @@ const rolloutSchema = v.object({
   phase: v.picklist(ROLLOUT_PHASES),
   stages: v.array(v.object({ ring: name, share: v.number() })),
   stage: count,
-  fallbacks: v.record(v.string(), v.nullable(v.object({ build: buildId, manifest: digest }))),
+  fallbacks: v.record(v.string(), v.nullable(buildRef)),
   hold: v.nullable(v.object({ by: line, code: line, reason: line, at: line })),
   outcome: v.nullable(line),
   generations: v.record(v.string(), count),
+  marks: v.optional(v.record(v.string(), ringMark), {}),
+  cause: v.optional(v.nullable(line), null),
+  attempt: v.optional(v.pipe(count, v.minValue(1)), 1),
+  activation: v.optional(v.nullable(line), null),
 })
 
 const leaseSchema = v.object({ v: version, holder: line, since: line, rollout: v.nullable(line), reason: line })
@@ -245,54 +259,40 @@ export function readStatus(raw: Uint8Array): NodeStatus {
   return parseRecord(raw, statusSchema, 'a status', RECORD_CODES)
 }
 
-export function writeStatus(status: NodeStatus): Uint8Array {
-  return writeRecord(status, 'the status')
-}
+export const writeStatus = (status: NodeStatus): Uint8Array => writeRecord(status, 'the status')
 
 export function readCatalogEntry(raw: Uint8Array): CatalogEntry {
   return parseRecord(raw, catalogSchema, 'a catalog entry', RECORD_CODES)
 }
 
-export function writeCatalogEntry(entry: CatalogEntry): Uint8Array {
-  return writeRecord(entry, 'the catalog entry')
-}
+export const writeCatalogEntry = (entry: CatalogEntry): Uint8Array => writeRecord(entry, 'the catalog entry')
 
 export function readRollout(raw: Uint8Array): Rollout {
   return parseRecord(raw, rolloutSchema, 'the rollout record', RECORD_CODES)
 }
 
-export function writeRollout(rollout: Rollout): Uint8Array {
-  return writeRecord(rollout, 'the rollout record')
-}
+export const writeRollout = (rollout: Rollout): Uint8Array => writeRecord(rollout, 'the rollout record')
 
 export function readLeaseNote(raw: Uint8Array): LeaseNote {
   return parseRecord(raw, leaseSchema, 'the lease record', RECORD_CODES)
 }
 
-export function writeLeaseNote(note: LeaseNote): Uint8Array {
-  return writeRecord(note, 'the lease record')
-}
+export const writeLeaseNote = (note: LeaseNote): Uint8Array => writeRecord(note, 'the lease record')
 
 export function readPin(raw: Uint8Array): Pin {
   return parseRecord(raw, pinSchema, 'a pin', RECORD_CODES)
 }
 
-export function writePin(pin: Pin): Uint8Array {
-  return writeRecord(pin, 'the pin')
-}
+export const writePin = (pin: Pin): Uint8Array => writeRecord(pin, 'the pin')
 
 export function readRequest(raw: Uint8Array): Request {
   return parseRecord(raw, requestSchema, 'a request', RECORD_CODES)
 }
 
-export function writeRequest(request: Request): Uint8Array {
-  return writeRecord(request, 'the request')
-}
+export const writeRequest = (request: Request): Uint8Array => writeRecord(request, 'the request')
 
 export function readHistoryEntry(raw: Uint8Array): HistoryEntry {
   return parseRecord(raw, historySchema, 'a history entry', RECORD_CODES)
 }
 
-export function writeHistoryEntry(entry: HistoryEntry): Uint8Array {
-  return writeRecord(entry, 'the history entry')
-}
+export const writeHistoryEntry = (entry: HistoryEntry): Uint8Array => writeRecord(entry, 'the history entry')
