@@ -1,0 +1,154 @@
+// Owns the store in a directory (`file:///dir`): also what is used where no S3 is at hand.
+import { randomUUID } from 'node:crypto'
+import { type FileHandle, link, mkdir, open, readdir, rmdir, stat, unlink } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { assert } from '#fleet/assert.ts'
+import { FleetError } from '#fleet/errors.ts'
+import type { BuildStore } from '#fleet/ports.ts'
+
+const PIECE_BYTES = 256 * 1024
+
+/** A store in `root`, which is made with the first object. Objects are files, complete and durable from the moment they have their name. */
+export function fileStore(root: string): BuildStore {
+  const place = (name: string) => {
+    assert(
+      name.split('/').every((part) => part !== '' && part !== '.' && part !== '..'),
+      `an object name stays inside the store: ${name}`,
+    )
+    return join(root, name)
+  }
+  return {
+    async find(name, signal) {
+      signal.throwIfAborted()
+      const facts = await stat(place(name), { bigint: true }).catch((error: unknown) => absentOr(error, name))
+      return facts?.isFile() ? { bytes: Number(facts.size), version: versionOf(facts) } : null
+    },
+    async *read(name, { range, version }, signal) {
+      signal.throwIfAborted()
+      const file = await open(place(name), 'r').catch(async (error: unknown) => {
+        throw await readFault(error, root, name)
+      })
+      try {
+        const facts = await file.stat({ bigint: true })
+        if (version !== undefined && version !== versionOf(facts)) {
+          throw new FleetError('STORE_CHANGED', `${name} in ${root} is no longer the object it was`)
+        }
+        const end = Math.min(range?.end ?? Number(facts.size), Number(facts.size))
+        yield* pieces(file, { start: range?.start ?? 0, end }, `${name} in ${root}`, signal)
+      } finally {
+        await file.close()
+      }
+    },
+    async create(name, body, signal) {
+      const path = place(name)
+      // Not `.` first: `find` and people see only finished objects under a build, temporary ones lie beside the builds.
+      const spare = join(root, `.incoming-${randomUUID()}`)
+      try {
+        await mkdir(dirname(path), { recursive: true })
+        const taken = await stat(path).catch(() => null)
+        if (taken !== null) return 'exists'
+        await writeDurably(spare, body, signal)
+        // A hard link fails when the name is taken: the one atomic create-if-absent that holds a whole file.
+        await link(spare, path)
+        await syncDirectories(root, dirname(path))
+        return 'created'
+      } catch (error) {
+        if (codeOf(error) === 'EEXIST') return 'exists'
+        throw writeFault(error, root, name)
+      } finally {
+        await unlink(spare).catch(() => undefined)
+      }
+    },
+    async remove(name, signal) {
+      signal.throwIfAborted()
+      const path = place(name)
+      await unlink(path).catch((error: unknown) => absentOr(error, name))
+      for (let at = dirname(path); at.length > root.length; at = dirname(at)) {
+        if ((await readdir(at).catch(() => ['?'])).length > 0) break
+        await rmdir(at).catch(() => undefined)
+      }
+    },
+  }
+}
+
+function versionOf(facts: { ino: bigint; size: bigint; mtimeNs: bigint }): string {
+  return `${facts.ino}-${facts.size}-${facts.mtimeNs}`
+}
+
+async function* pieces(
+  file: FileHandle,
+  range: { start: number; end: number },
+  what: string,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  for (let at = range.start; at < range.end; ) {
+    const wanted = Math.min(PIECE_BYTES, range.end - at)
+    const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(wanted), 0, wanted, at).catch((cause: unknown) => {
+      throw new FleetError('STORE_UNREACHABLE', `${what} cannot be read (${codeOf(cause)})`, { cause })
+    })
+    signal.throwIfAborted()
+    if (bytesRead === 0) throw new FleetError('STORE_UNREACHABLE', `${what} ends before its length`)
+    yield buffer.subarray(0, bytesRead)
+    at += bytesRead
+  }
+}
+
+async function writeDurably(path: string, body: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
+  const file = await open(path, 'wx', 0o644)
+  try {
+    for await (const part of body) {
+      signal.throwIfAborted()
+      for (let at = 0; at < part.byteLength; ) at += (await file.write(part, at)).bytesWritten
+    }
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}
+
+async function syncDirectories(root: string, leaf: string): Promise<void> {
+  for (let at = leaf; at.length >= root.length; at = dirname(at)) {
+    const directory = await open(at, 'r')
+    await directory.sync().finally(() => directory.close())
+  }
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : ''
+}
+
+function absentOr(error: unknown, name: string): null {
+  const code = codeOf(error)
+  if (code === 'ENOENT' || code === 'ENOTDIR') return null
+  const denied = code === 'EACCES' || code === 'EPERM'
+  throw new FleetError(denied ? 'STORE_DENIED' : 'STORE_UNREACHABLE', `${name} cannot be reached (${code})`, {
+    cause: error,
+  })
+}
+
+async function readFault(error: unknown, root: string, name: string): Promise<unknown> {
+  const code = codeOf(error)
+  if (code === 'ENOENT' || code === 'ENOTDIR') {
+    const there = await stat(root).catch(() => null)
+    const why = there === null ? `the store directory ${root} is not there` : `${name} is not in ${root}`
+    return new FleetError('STORE_MISSING', why, { cause: error })
+  }
+  const denied = code === 'EACCES' || code === 'EPERM'
+  return new FleetError(denied ? 'STORE_DENIED' : 'STORE_UNREACHABLE', `${name} in ${root} cannot be read (${code})`, {
+    cause: error,
+  })
+}
+
+function writeFault(error: unknown, root: string, name: string): unknown {
+  const code = codeOf(error)
+  // What the body threw is not ours to explain; codes of the system are E and capitals.
+  if (error instanceof FleetError || !/^E[A-Z0-9]+$/.test(code)) return error
+  if (code === 'EROFS')
+    return new FleetError('STORE_READ_ONLY', `${root} is on a read-only file system`, { cause: error })
+  const denied = code === 'EACCES' || code === 'EPERM'
+  return new FleetError(
+    denied ? 'STORE_DENIED' : 'STORE_UNREACHABLE',
+    `${name} cannot be written to ${root} (${code}): nothing was stored under that name`,
+    { cause: error },
+  )
+}
