@@ -1,4 +1,5 @@
 // Owns running a hook: what it is told, how long it may take, and how its failure reads.
+import { stripVTControlCharacters } from 'node:util'
 import { formatDuration } from '#fleet/duration.ts'
 import { FleetError } from '#fleet/errors.ts'
 import type { Phase } from '#fleet/node-status.ts'
@@ -93,7 +94,9 @@ export function ending(end: Pick<ChildEnd, 'code' | 'signal'>): string {
 
 /** `; last output: …` from the last line that says something, or nothing. Made safe for one line of a log, a status and a terminal. */
 export function lastWords(output: string): string {
-  const lines = output.replace(/[^\P{C}\n]/gu, ' ').split('\n')
+  const lines = stripVTControlCharacters(output)
+    .replace(/[^\P{C}\n]/gu, ' ')
+    .split('\n')
   const last = lines.findLast((line) => line.trim() !== '')?.trim()
   if (last === undefined) return ''
   return `; last output: ${last.length > 200 ? `…${last.slice(-200)}` : last}`

@@ -49,7 +49,9 @@ export async function startServedApp(t: Pick<TestContext, 'after'>, options: Ser
   const main = join(import.meta.dirname, 'served-app-main.ts')
   const args = [main, options.root, String(options.port ?? 0), options.leases ?? '']
   const cwd = options.cwd === 'hot' ? join(options.root, 'hot') : options.root
-  const child = spawn(process.execPath, args, { cwd, stdio: ['ignore', 'pipe', 'inherit'] })
+  // pdeathsig: a test process that is killed takes its application along.
+  const argv = ['--pdeathsig', 'KILL', process.execPath, ...args]
+  const child = spawn('setpriv', argv, { cwd, stdio: ['ignore', 'pipe', 'inherit'] })
   t.after(() => end(child, 'SIGKILL'))
   const port = await firstLine(child)
   const url = `http://127.0.0.1:${port}`
