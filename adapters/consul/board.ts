@@ -1,0 +1,63 @@
+// Owns reading the statuses of a ring: one prefix, and who is silent because no living session holds its key.
+import { FleetError, isFleetError } from '#fleet/errors.ts'
+import type { Logger, StatusBoard } from '#fleet/ports.ts'
+import type { RosterNode } from '#fleet/roster.ts'
+import { readStatus } from '#fleet/wire.ts'
+import type { ConsulClient, Entry } from './client.ts'
+import { type Pace, watch } from './watch.ts'
+
+/** A conductor is one of few: it may look for the first node of a ring each second, and gathers a burst of statuses into one read. */
+const PACE: Partial<Pace> = { absentMs: 1_000, gatherMs: 100 }
+
+/** The roster of an app's rings. A status that cannot be read is left out and logged: it is of no known node. */
+export function statusBoard(
+  client: ConsulClient,
+  options: { readonly app: string; readonly pace?: Partial<Pace> },
+): StatusBoard {
+  const { app } = options
+  const keys = client.keys(app)
+  return {
+    async roster(ring, signal) {
+      const { value } = await client.list(keys.nodes(ring), signal)
+      return rosterOf(value, { app, ring }, client.log)
+    },
+    async *changes(ring, signal) {
+      const prefix = keys.nodes(ring)
+      const watched = {
+        what: prefix,
+        read: (index: number, inner: AbortSignal) => client.list(prefix, inner, { index }),
+        print: (entries: readonly Entry[]) =>
+          entries.map((entry) => `${entry.key} ${entry.modifyIndex} ${entry.session}`).join('\n'),
+        isAbsent: (entries: readonly Entry[]) => entries.length === 0,
+      }
+      const { clock, log, waitMs } = client
+      const world = { clock, log, waitMs, pace: { ...PACE, ...options.pace } }
+      for await (const event of watch(watched, world, signal)) {
+        // No data is never good news: the last roster stands, and its statuses grow old where all can see it.
+        if (event.type === 'trouble') log.warn('roster is not answered', { ring, error: event.error.message })
+        else yield rosterOf(event.value, { app, ring }, log)
+      }
+    },
+  }
+}
+
+function rosterOf(
+  entries: readonly Entry[],
+  expected: { app: string; ring: string },
+  log: Logger,
+): readonly RosterNode[] {
+  return entries.flatMap((entry) => {
+    try {
+      const status = readStatus(entry.value)
+      const own =
+        status.app === expected.app && status.ring === expected.ring && entry.key.endsWith(`/nodes/${status.node}`)
+      if (!own)
+        throw new FleetError('RECORD_INVALID', `the status is of ${status.node} in ${status.app}/${status.ring}`)
+      return [{ status, silent: entry.session === null }]
+    } catch (error) {
+      if (!isFleetError(error)) throw error
+      log.warn('status was rejected', { key: entry.key, code: error.code, error: error.message })
+      return []
+    }
+  })
+}
