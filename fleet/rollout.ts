@@ -86,4 +86,6 @@ export interface Rollout {
   /** Attempt and activation of its records (see `Target`). */
   readonly attempt?: number
   readonly activation?: string | null
+  /** May take over orders that nobody with the lease wrote, in rings it has not written to yet (`release --adopt`). */
+  readonly adopt?: boolean
 }

@@ -14,9 +14,14 @@ export type NodeState = (typeof NODE_STATES)[number]
 
 export type Counts = Readonly<Record<NodeState | 'total', number>>
 
-/** At rest and caught up with the order: what it says of itself is about this target. */
+/**
+ * At rest and caught up with the order: what it says of itself is about this rollout. A node writes only when what it wants changes, so a
+ * later cutoff of the same rollout needs no new word from it; an order of another rollout does.
+ */
 function settled(status: NodeStatus, target: Target): boolean {
-  return (status.phase === 'idle' || status.phase === 'staged') && status.generation >= target.generation
+  const caughtUp =
+    status.generation >= target.generation || (target.rollout !== '' && status.rollout === target.rollout)
+  return (status.phase === 'idle' || status.phase === 'staged') && caughtUp
 }
 
 function refuses(status: NodeStatus, build: BuildId | null): boolean {

@@ -127,6 +127,7 @@ const rolloutSchema = v.object({
   cause: v.optional(v.nullable(line), null),
   attempt: v.optional(v.pipe(count, v.minValue(1)), 1),
   activation: v.optional(v.nullable(line), null),
+  adopt: v.optional(v.boolean(), false),
 })
 
 const leaseSchema = v.object({ v: version, holder: line, since: line, rollout: v.nullable(line), reason: line })

@@ -19,6 +19,7 @@ const record = {
   fallback: B,
   fallbackManifest: digest,
   cutoff: 0,
+  rollout: 'r-1',
 }
 const target = readTarget(new TextEncoder().encode(JSON.stringify(record)), { app: 'web', ring: 'r' })
 
@@ -35,6 +36,12 @@ test('each node is counted for what it proved about this generation', () => {
   assert.equal(state({ hot: B, cold: X }), 'working')
   assert.equal(state({ phase: 'verifying' }), 'working', 'it runs the build, but has not proved it')
   assert.equal(state({ generation: 8 }), 'working', 'a status from before the order proves nothing about it')
+  assert.equal(
+    state({ generation: 8, rollout: 'r-1' }),
+    'converged',
+    'a later cutoff of its rollout asked nothing new of it',
+  )
+  assert.equal(state({ generation: 8, rollout: 'r-0' }), 'working', 'another rollout may have')
   assert.equal(state({ hot: B, cold: C, refusal: { build: C, code: 'VERIFY_FAILED', message: '' } }), 'failed')
   assert.equal(
     state({ refusal: { build: X, code: 'VERIFY_FAILED', message: '' } }),

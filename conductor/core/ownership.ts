@@ -1,0 +1,60 @@
+// Owns telling our own orders from those of others: what a rollout may write over, and what it must not.
+import type { Hold, Rollout } from '#fleet/rollout.ts'
+import { nextGeneration } from './orders.ts'
+import type { Plan } from './plan.ts'
+import { isSettled, type RingView } from './standing.ts'
+
+/** The order that stands is the last one this rollout wrote. */
+export function isOurs(rollout: Rollout, { ring, standing }: RingView): boolean {
+  if (standing.kind !== 'record') return false
+  const { target } = standing
+  return target.rollout === rollout.id && target.generation === rollout.generations[ring]
+}
+
+/** A ring is begun only over a settled record that runs what the rollout took for its fallback (design section 6). */
+export function mayBeginOver(rollout: Rollout, { ring, standing }: RingView): boolean {
+  if (standing.kind !== 'record') return false
+  const { target } = standing
+  return isSettled(target) && target.build === (rollout.fallbacks[ring]?.build ?? null)
+}
+
+/** What a person is told of a key that does not hold an order of ours. */
+export function describeStanding({ ring, standing }: RingView): string {
+  switch (standing.kind) {
+    case 'gone':
+      return `the target key of ${ring} is gone`
+    case 'rejected':
+      return `the target of ${ring} cannot be read: ${standing.message}`
+    case 'bare':
+      return `the target of ${ring} is the bare build id ${standing.bare.build}`
+    case 'record': {
+      const { build, generation, by, at } = standing.target
+      return `the target of ${ring} orders ${build ?? 'nothing'} (generation ${generation}, by ${by || 'nobody'}, ${at || 'no time'})`
+    }
+  }
+}
+
+export function orphanHold(view: RingView, now: number): Hold {
+  return {
+    by: 'conduct',
+    code: 'orphan-write',
+    reason: `${describeStanding(view)}: this rollout did not write it`,
+    at: new Date(now).toISOString(),
+  }
+}
+
+/** A node that reports a higher generation than the key ignores the key: the same order is written again above it. */
+export function ahead(rollout: Rollout, view: RingView, now: number): Plan | null {
+  if (view.standing.kind !== 'record') return null
+  const { target } = view.standing
+  const nodes = view.nodes
+    .filter(({ status }) => status.generation > target.generation)
+    .map(({ status }) => status.node)
+  if (nodes.length === 0) return null
+  const again = { ...target, generation: nextGeneration(rollout, view), at: new Date(now).toISOString() }
+  const message = `nodes accepted a generation above ${target.generation} already`
+  return {
+    action: { type: 'order', order: { kind: 'rewrite', ring: view.ring, target: again, taken: [] } },
+    because: [{ code: 'node-ahead', message, nodes }],
+  }
+}

@@ -1,0 +1,50 @@
+// Owns what a rollout does next, and why: from the record, the fleet, the signals, the opening hours and the time, to one action.
+import type { Because, Hold, Rollout } from '#fleet/rollout.ts'
+import { forward } from './forward.ts'
+import type { Order } from './orders.ts'
+import { recalling } from './recalling.ts'
+import { isOver } from './reduce.ts'
+import type { FleetView } from './standing.ts'
+
+/** One thing to do, in one transaction. */
+export type Action =
+  | { readonly type: 'wait' }
+  | { readonly type: 'order'; readonly order: Order }
+  | { readonly type: 'nextStage' }
+  | { readonly type: 'hold'; readonly hold: Hold }
+  | { readonly type: 'rollBack'; readonly cause: string; readonly outcome: string }
+  | { readonly type: 'end'; readonly phase: 'done' | 'rolledBack' | 'aborted'; readonly outcome: string }
+
+export interface Plan {
+  readonly action: Action
+  /** Why this, also when it is nothing: what `status`, `watch` and the live view show. */
+  readonly because: readonly Because[]
+}
+
+/** What gates say of the stage in hand. Without data a gate is inconclusive, and nothing passes on that. */
+export interface Signals {
+  readonly verdicts: readonly {
+    readonly gate: string
+    readonly verdict: 'pass' | 'fail' | 'inconclusive'
+    readonly message: string
+  }[]
+}
+
+/** Whether the calendar lets a rollout advance now. */
+export interface Opening {
+  readonly open: boolean
+  readonly because: Because | null
+}
+
+export const NO_SIGNALS: Signals = { verdicts: [] }
+export const ALWAYS_OPEN: Opening = { open: true, because: null }
+
+/**
+ * Decides the next action. Pure: the same arguments, the same plan. Rolling back ignores holds, calendar and gates; advancing never does.
+ * @param now milliseconds since 1970
+ */
+export function plan(rollout: Rollout, fleet: FleetView, signals: Signals, opening: Opening, now: number): Plan {
+  if (isOver(rollout)) return { action: { type: 'wait' }, because: [] }
+  if (rollout.phase === 'recalling') return recalling(rollout, fleet, now)
+  return forward(rollout, fleet, signals, opening, now)
+}

@@ -1,0 +1,61 @@
+// Owns who is in service: which nodes are known, from what they said themselves, to serve what they are asked to run.
+import type { NodeStatus } from '#fleet/node-status.ts'
+import type { RingMark } from '#fleet/rollout.ts'
+import type { RosterNode } from '#fleet/roster.ts'
+import { place, type Target, wants } from '#fleet/target.ts'
+
+/** A node with its place on the circle of a salt. */
+export interface Placed {
+  readonly at: number
+  readonly silent: boolean
+  readonly status: NodeStatus
+}
+
+/** In the order in which a rising cutoff takes them; equal places in the order of their names. */
+export function placeAll(nodes: readonly RosterNode[], salt: string): readonly Placed[] {
+  return nodes
+    .map(({ status, silent }) => ({ at: place(salt, status.node), silent, status }))
+    .sort((a, b) => a.at - b.at || (a.status.node < b.status.node ? -1 : 1))
+}
+
+/** `serving` is in service; the other three are out. */
+export type Service = 'serving' | 'working' | 'failed' | 'silent'
+
+function refuses(status: NodeStatus, build: string | null): boolean {
+  return status.refusal !== null && status.refusal.build === build
+}
+
+/** Phases in which a node serves what its hot link names; fetching writes the cold tree only. */
+function serves({ phase }: NodeStatus): boolean {
+  return phase === 'idle' || phase === 'fetching' || phase === 'staged'
+}
+
+/**
+ * The generation from which on a status is proof (design section 13): the one that changed what the node must run. On the way forward
+ * that is the first of the rollout, because a node reaches the build only by it; on the way back it is the first that took builds back,
+ * but for a node that the rollout never asked to run the build, or that may still stay on it.
+ */
+function proofFrom(node: Placed, target: Target, mark: RingMark): number {
+  if (mark.recalled === null || node.at >= mark.peak) return mark.began
+  const stays = target.recall && node.at < target.cutoff && node.status.hot === target.build
+  return stays ? mark.began : mark.recalled
+}
+
+/** Silent before failed before all else: no data is never good news. */
+export function serviceOf(node: Placed, target: Target, mark: RingMark): Service {
+  const { status } = node
+  if (node.silent) return 'silent'
+  const wanted = wants(target, node.at, status.hot).hot
+  if (status.phase === 'parked' || refuses(status, target.build) || refuses(status, wanted)) return 'failed'
+  if (wanted === null || status.hot !== wanted || !serves(status)) return 'working'
+  return status.generation >= proofFrom(node, target, mark) ? 'serving' : 'working'
+}
+
+/** On a first deploy a node without hot serves nobody: taking it costs nothing. */
+export function isFree(node: Placed, target: Target): boolean {
+  return target.fallback === null && !target.recall && node.status.hot === null
+}
+
+export function namesOf(nodes: readonly Placed[]): readonly string[] {
+  return nodes.map(({ status }) => status.node)
+}
