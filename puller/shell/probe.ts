@@ -35,6 +35,8 @@ const PROBE_MS = 5_000
 interface Failure {
   readonly code: 'VERIFY_FAILED' | 'IDENTITY_MISMATCH'
   readonly message: string
+  /** The deadline ended the probe, not its own limit: says nothing that an earlier failure does not say better. */
+  readonly cut?: boolean
 }
 
 /**
@@ -71,7 +73,7 @@ export async function verify(
     } else {
       tally.streak = 0
       if (failure.message !== last?.message) log.info('probe failed', { build: ctx.build, error: failure.message })
-      last = failure
+      if (!failure.cut || last === null) last = failure
     }
     const restMs = Math.min(config.intervalMs, deadlineMs - clock.monotonic())
     if (restMs > 0) await clock.sleep(restMs, signal)
@@ -99,7 +101,7 @@ async function probe(
     const options = { headers: config.headers, timeoutMs: Math.min(PROBE_MS, leftMs) }
     const answer = await ask(config.http, options, signal).catch((error: unknown) => describeError(error))
     const failure = judge(config, ctx.build, answer)
-    if (failure !== null) return failure
+    if (failure !== null) return { ...failure, cut: typeof answer === 'string' && leftMs < PROBE_MS }
   }
   return config.command === undefined ? null : await probeByCommand(config.command, ctx.env, leftMs, clock, signal)
 }
@@ -128,7 +130,8 @@ async function probeByCommand(
     const end = await runChild(order, clock, signal)
     if (end.by === 'itself' && end.code === 0) return null
     const how = end.by === 'timeout' ? `did not end within ${formatDuration(timeoutMs)}` : ending(end)
-    return { code: 'VERIFY_FAILED', message: `the verify command ${how}${lastWords(end.output)}` }
+    const cut = end.by === 'timeout' && timeoutMs === leftMs
+    return { code: 'VERIFY_FAILED', message: `the verify command ${how}${lastWords(end.output)}`, cut }
   } catch (error) {
     return { code: 'VERIFY_FAILED', message: describeError(error) }
   }
