@@ -186,22 +186,30 @@ function statusError(response: Response, kind: string, cause: Error): FleetError
   return fail('CONSUL_BAD_ANSWER', `${kind} was answered ${said}; what was known before stands`)
 }
 
-interface Failure {
+export interface Failure {
   readonly error: FleetError
   /** The connection broke: an idempotent read may be sent once more at once. */
   readonly broken: boolean
+  /** The answer with a failed status, where there was one. */
+  readonly response: Response | null
+}
+
+function isAnswer(value: unknown): value is Response {
+  return isRecord(value) && typeof value.statusCode === 'number' && typeof value.headers === 'object'
 }
 
 /** What papi or the network threw, as an error of ours. @param where address of Consul, for people */
 export function failureOf(thrown: unknown, kind: string, where: string): Failure {
-  if (thrown instanceof FleetError) return { error: thrown, broken: false }
+  if (thrown instanceof FleetError) return { error: thrown, broken: false, response: null }
   const cause = thrown instanceof Error ? thrown : new Error(String(thrown))
-  const fail = (code: 'CONSUL_UNREACHABLE' | 'CONSUL_BAD_ANSWER', detail: string, broken = false): Failure => ({
+  const fail = (code: ErrorCode, detail: string, broken = false): Failure => ({
     error: new FleetError(code, detail, { cause }),
     broken,
+    response: null,
   })
-  if ('response' in cause && isRecord(cause.response) && typeof cause.response.statusCode === 'number') {
-    return { error: statusError(cause.response as unknown as Response, kind, cause), broken: false }
+  if ('response' in cause && isAnswer(cause.response)) {
+    const { response } = cause
+    return { error: statusError(response, kind, cause), broken: false, response }
   }
   if (cause instanceof BrokenAnswer) return fail('CONSUL_UNREACHABLE', `${kind}: ${cause.message}`, true)
   if ('isCodec' in cause || cause instanceof SyntaxError) {

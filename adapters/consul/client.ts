@@ -1,4 +1,4 @@
-// Owns requests to Consul in our words: each ends by its deadline, can be cancelled, and believes only answers of the right shape.
+// Owns Consul in our words: keys, sessions and transactions, of which only answers of the right shape are believed.
 import { FleetError } from '#fleet/errors.ts'
 import { DEFAULT_PREFIX, type Keys, keysOf } from '#fleet/keys.ts'
 import type { Clock, Logger } from '#fleet/ports.ts'
@@ -8,24 +8,18 @@ import {
   committedOf,
   type Entry,
   entriesOf,
-  failureOf,
   listedSession,
   metaOf,
   type Refused,
   refusedOf,
   sessionIdOf,
 } from './answers.ts'
-import {
-  type Call,
-  type ConsulOptions,
-  type ConsulPackage,
-  Context,
-  openTransport,
-  type Response,
-} from './transport.ts'
+import { type ConsulWorld, openRequests, type Send } from './request.ts'
+import type { ConsulOptions, Response } from './transport.ts'
 
 export type { Answer, Entry, Meta, Refused } from './answers.ts'
-export type { ConsulOptions } from './transport.ts'
+export type { ConsulWorld, RequestReport } from './request.ts'
+export type { ConsulOptions, Response } from './transport.ts'
 
 /** `stale`: any server answers, even without a leader. `default`: the leader. `consistent`: the leader, after asking a quorum. */
 export type Consistency = 'stale' | 'default' | 'consistent'
@@ -60,13 +54,6 @@ export type Transacted =
   | { readonly committed: true; readonly entries: readonly Entry[] }
   | { readonly committed: false; readonly refused: readonly Refused[] }
 
-/** A finished request, for metrics: `outcome` is `ok`, `cancelled` or an error code. */
-export interface RequestReport {
-  readonly kind: string
-  readonly outcome: string
-  readonly ms: number
-}
-
 /**
  * Consul, guarded. Every method rejects with the signal's reason when it aborts, and otherwise throws FleetError: `CONSUL_UNREACHABLE`,
  * `CONSUL_NO_LEADER`, `CONSUL_STALLED`, `CONSUL_BAD_ANSWER`, `CONSUL_LIMITED` (transient), `CONSUL_DENIED` (refused), `CONSUL_TOO_LARGE` (usage).
@@ -96,19 +83,11 @@ export interface ConsulClient {
   /** Gone already is fine. */
   destroySession(id: string, signal: AbortSignal): Promise<void>
   isSessionAlive(id: string, signal: AbortSignal): Promise<boolean>
-  /** Any other call of the package, with the same deadline, cancel and error mapping. `send` must pass `ctx` on. */
-  call(
-    kind: string,
-    send: (consul: ConsulPackage, common: { readonly ctx: Context }) => Call,
-    signal: AbortSignal,
-    deadlineMs?: number,
-  ): Promise<Response>
+  /** Any other call of the package, with the same deadline, cancel and error mapping. */
+  call(kind: string, send: Send, signal: AbortSignal, deadlineMs?: number): Promise<Response>
   /** Closes idle connections. Requests in flight are ended by their signals. */
   close(): void
 }
-
-/** A default read without a quorum takes Consul 7 s to fail; this lets it say so. */
-const DEADLINE_MS = 10_000
 
 /** Consul's own limit. */
 const MAX_OPERATIONS = 64
@@ -118,93 +97,13 @@ export function blockingDeadlineMs(waitMs: number): number {
   return Math.ceil((waitMs * 17) / 16) + 5_000
 }
 
-export interface ConsulWorld {
-  readonly clock: Clock
-  readonly log: Logger
-  readonly onRequest?: (report: RequestReport) => void
-}
-
 /** Connects to Consul; nothing is sent yet. @throws FleetError `CONFIG_INVALID` */
 export function connectConsul(options: ConsulOptions, world: ConsulWorld): ConsulClient {
-  const consul = openTransport(options)
-  const { clock, log } = world
+  const requests = openRequests(options, world)
   const waitMs = options.waitMs ?? 60_000
-  const address = new URL(options.url)
   const prefix = options.prefix ?? DEFAULT_PREFIX
 
-  /** Settles by `deadlineMs` whatever the package does, and then the socket is destroyed. */
-  async function settle(
-    kind: string,
-    send: (common: { ctx: Context }) => Call,
-    signal: AbortSignal,
-    deadlineMs: number,
-  ) {
-    signal.throwIfAborted()
-    const ctx = new Context()
-    const over = new AbortController()
-    const began = clock.monotonic()
-    try {
-      return await new Promise<Response>((resolve, reject) => {
-        const abort = () => reject(signal.reason)
-        signal.addEventListener('abort', abort, { once: true })
-        over.signal.addEventListener('abort', () => signal.removeEventListener('abort', abort), { once: true })
-        clock.sleep(deadlineMs, over.signal).then(
-          () => {
-            const seconds = Math.round((clock.monotonic() - began) / 1_000)
-            const detail = `${kind} stalled for ${seconds} s at ${address.host}; reconnecting`
-            reject(new FleetError('CONSUL_STALLED', detail))
-          },
-          () => undefined,
-        )
-        send({ ctx }).then(([response]) => resolve(response), reject)
-      })
-    } finally {
-      over.abort()
-      // After an answer this reaches nobody; otherwise it destroys the socket, which frees the slot a blocking query holds at the agent.
-      ctx.emit('cancel')
-    }
-  }
-
-  async function call(
-    kind: string,
-    send: (consul: ConsulPackage, common: { readonly ctx: Context }) => Call,
-    signal: AbortSignal,
-    deadlineMs = DEADLINE_MS,
-    again = false,
-  ): Promise<Response> {
-    const began = clock.monotonic()
-    const report = (outcome: string) =>
-      world.onRequest?.({ kind: kind.split(' ')[0] ?? kind, outcome, ms: clock.monotonic() - began })
-    try {
-      const response = await settle(kind, (common) => send(consul, common), signal, deadlineMs)
-      report('ok')
-      return response
-    } catch (thrown) {
-      if (signal.aborted) {
-        report('cancelled')
-        throw signal.reason
-      }
-      const { error, broken } = failureOf(thrown, kind, address.host)
-      report(error.code)
-      // Once, at once: a kept-alive connection that the other side closed meanwhile says nothing about Consul's health.
-      if (broken && again) return call(kind, send, signal, deadlineMs)
-      throw error
-    }
-  }
-
-  /** As `call`, for a request of which Consul says with a status what became of it. */
-  async function callFor(statuses: readonly number[], ...args: Parameters<typeof call>): Promise<Response> {
-    try {
-      return await call(...args)
-    } catch (error) {
-      const cause = error instanceof FleetError ? error.cause : null
-      const response = cause instanceof Error && 'response' in cause ? (cause.response as Response) : null
-      if (response !== null && statuses.includes(response.statusCode)) return response
-      throw error
-    }
-  }
-
-  async function read(key: string, recurse: boolean, signal: AbortSignal, reading: Reading): Promise<Response> {
+  function read(key: string, recurse: boolean, signal: AbortSignal, reading: Reading): Promise<Response> {
     const { consistency = 'default', index = 0 } = reading
     const query = {
       key,
@@ -213,32 +112,33 @@ export function connectConsul(options: ConsulOptions, world: ConsulWorld): Consu
       ...(consistency !== 'default' && { [consistency]: true }),
       ...(index > 0 && { index: String(index), wait: `${Math.ceil(waitMs)}ms` }),
     }
-    const deadlineMs = index > 0 ? blockingDeadlineMs(waitMs) : DEADLINE_MS
+    const limits = { again: true, ...(index > 0 && { deadlineMs: blockingDeadlineMs(waitMs) }) }
     const kind = `${index > 0 ? 'watching' : 'reading'} ${key}`
-    return call(kind, (consul, common) => consul.kv.get({ ...query, ...common }), signal, deadlineMs, true)
+    return requests.send(kind, (consul, common) => consul.kv.get({ ...query, ...common }), signal, limits)
   }
 
-  function write(
+  async function write(
     kind: string,
-    key: string,
-    value: Uint8Array,
-    how: { cas?: number; acquire?: string },
+    write: { key: string; value: Uint8Array; cas?: number; acquire?: string },
     signal: AbortSignal,
   ): Promise<boolean> {
-    const body = Buffer.from(value.buffer, value.byteOffset, value.byteLength)
-    return call(
-      `${kind} ${key}`,
-      (consul, common) => consul.kv.set({ key, value: body, ...how, ...common }),
-      signal,
-    ).then((response) => booleanOf(response, `${kind} ${key}`))
+    const { buffer, byteOffset, byteLength } = write.value
+    const query = { ...write, value: Buffer.from(buffer, byteOffset, byteLength) }
+    const what = `${kind} ${write.key}`
+    return booleanOf(
+      await requests.send(what, (consul, common) => consul.kv.set({ ...query, ...common }), signal),
+      what,
+    )
   }
 
   return {
-    clock,
-    log,
+    clock: world.clock,
+    log: world.log,
     waitMs,
     keys: (app) => keysOf(prefix, app),
-    call: (kind, send, signal, deadlineMs) => call(kind, send, signal, deadlineMs),
+    call: (kind, send, signal, deadlineMs) =>
+      requests.send(kind, send, signal, deadlineMs === undefined ? {} : { deadlineMs }),
+    close: requests.close,
 
     async get(key, signal, reading = {}) {
       const response = await read(key, false, signal, reading)
@@ -251,19 +151,20 @@ export function connectConsul(options: ConsulOptions, world: ConsulWorld): Consu
     },
 
     async put(key, value, signal) {
-      if (!(await write('writing', key, value, {}, signal))) {
-        throw new FleetError('CONSUL_BAD_ANSWER', `Consul says false to a plain write of ${key}: nothing was written`)
-      }
+      if (await write('writing', { key, value }, signal)) return
+      throw new FleetError('CONSUL_BAD_ANSWER', `Consul says false to a plain write of ${key}: nothing was written`)
     },
 
-    cas: (key, value, index, signal) => write('writing', key, value, { cas: index }, signal),
-    acquire: (key, value, session, signal) => write('locking', key, value, { acquire: session }, signal),
+    cas: (key, value, index, signal) => write('writing', { key, value, cas: index }, signal),
+    acquire: (key, value, session, signal) => write('locking', { key, value, acquire: session }, signal),
 
     async delete(key, signal, index) {
-      const how = index === undefined ? {} : { cas: index }
+      const query = index === undefined ? { key } : { key, cas: index }
       const kind = `deleting ${key}`
-      const response = await call(kind, (consul, common) => consul.kv.del({ key, ...how, ...common }), signal)
-      return booleanOf(response, kind)
+      return booleanOf(
+        await requests.send(kind, (consul, common) => consul.kv.del({ ...query, ...common }), signal),
+        kind,
+      )
     },
 
     async transact(operations, signal) {
@@ -271,24 +172,24 @@ export function connectConsul(options: ConsulOptions, world: ConsulWorld): Consu
         const detail = `a transaction of ${operations.length} operations, Consul takes at most ${MAX_OPERATIONS}`
         throw new FleetError('CONSUL_TOO_LARGE', `${detail}; nothing was sent`)
       }
-      const kind = 'transaction'
       const body = operations.map(wireOperation)
-      const response = await callFor([409], kind, (consul, common) => consul.transaction.create(body, common), signal)
+      const send: Send = (consul, common) => consul.transaction.create(body, common)
+      const response = await requests.send('transaction', send, signal, { expect: [409] })
       if (response.statusCode === 409) return { committed: false, refused: refusedOf(response) }
       return { committed: true, entries: committedOf(response) }
     },
 
     async createSession(name, ttlSeconds, signal) {
       const query = { name, ttl: `${ttlSeconds}s`, lockdelay: '0s', behavior: 'release' }
-      return sessionIdOf(
-        await call('session-create', (consul, common) => consul.session.create({ ...query, ...common }), signal),
-      )
+      const send: Send = (consul, common) => consul.session.create({ ...query, ...common })
+      return sessionIdOf(await requests.send('session-create', send, signal))
     },
 
     async renewSession(id, signal, deadlineMs) {
       const kind = `session-renew ${id}`
-      const send = (consul: ConsulPackage, common: { readonly ctx: Context }) => consul.session.renew({ id, ...common })
-      const response = await callFor([404], kind, send, signal, deadlineMs)
+      const limits = { expect: [404], ...(deadlineMs !== undefined && { deadlineMs }) }
+      const send: Send = (consul, common) => consul.session.renew({ id, ...common })
+      const response = await requests.send(kind, send, signal, limits)
       if (response.statusCode !== 404) return listedSession(response, kind) === id
       // Consul's own words; a 404 of a proxy must not end a session that lives.
       if (String(response.body).includes(id)) return false
@@ -297,17 +198,16 @@ export function connectConsul(options: ConsulOptions, world: ConsulWorld): Consu
 
     async destroySession(id, signal) {
       const kind = `session-destroy ${id}`
-      const response = await call(kind, (consul, common) => consul.session.destroy({ id, ...common }), signal)
-      if (!booleanOf(response, kind)) throw new FleetError('CONSUL_BAD_ANSWER', `Consul says false to ${kind}`)
+      const send: Send = (consul, common) => consul.session.destroy({ id, ...common })
+      if (booleanOf(await requests.send(kind, send, signal), kind)) return
+      throw new FleetError('CONSUL_BAD_ANSWER', `Consul says false to ${kind}`)
     },
 
     async isSessionAlive(id, signal) {
       const kind = `session-info ${id}`
-      const response = await call(kind, (consul, common) => consul.session.info({ id, ...common }), signal)
-      return listedSession(response, kind) === id
+      const send: Send = (consul, common) => consul.session.info({ id, ...common })
+      return listedSession(await requests.send(kind, send, signal, { again: true }), kind) === id
     },
-
-    close: () => consul.destroy(),
   }
 }
 

@@ -32,6 +32,13 @@ export interface Response {
 /** What papi listens to for a cancel; `includeResponse` makes every call resolve to `[response, …]`, so that a lost CAS is seen. */
 export class Context extends EventEmitter {
   readonly includeResponse = true
+  /** papi looks at this before it sends, because a cancel may come while a token is still being read. */
+  canceled = false
+
+  cancel(): void {
+    this.canceled = true
+    this.emit('cancel')
+  }
 }
 
 export type Call = Promise<readonly [Response, ...unknown[]]>
