@@ -33,6 +33,8 @@ const RULES: readonly Rule[] = [
   { files: /^(puller|conductor)\/metrics\.ts$/, may: ['#fleet/', 'node:*', 'prom-client'] },
   { files: /^puller\//, may: [...PROGRAM_SHELL, '#puller/'] },
   { files: /^conductor\/shell\/(pack|publish)\.ts$/, may: [...PROGRAM_SHELL, '#conductor/', 'tar'] },
+  // Processes of their own, so composition roots like main.ts.
+  { files: /^conductor\/demo\/(app|load)\.ts$/, may: ['#conductor/', '#adapters/runtime/', 'node:*'] },
   { files: /^conductor\/cli\//, may: [...PROGRAM_SHELL, '#conductor/', 'commander', 'picocolors'] },
   { files: /^conductor\//, may: [...PROGRAM_SHELL, '#conductor/'] },
   {
