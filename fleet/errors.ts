@@ -92,6 +92,7 @@ export const ERRORS = {
   STORE_READ_ONLY: { kind: 'usage', title: 'This store can only be read' },
   DIGEST_MISMATCH: { kind: 'corrupt', title: 'The bytes do not match the build' },
   MANIFEST_INVALID: { kind: 'corrupt', title: 'The manifest was refused' },
+  DELTA_INVALID: { kind: 'corrupt', title: 'The delta was refused' },
   LIMITS_EXCEEDED: { kind: 'corrupt', title: 'The build is larger than its limits allow' },
 
   // A node's disk and processes
@@ -102,6 +103,7 @@ export const ERRORS = {
   DISK_QUOTA: { kind: 'transient', title: 'The disk quota is exceeded' },
   DISK_READ_ONLY: { kind: 'transient', title: 'The volume of the trees is read-only' },
   DISK_ERROR: { kind: 'transient', title: 'The disk reported an error' },
+  DISK_DENIED: { kind: 'transient', title: 'The puller may not write where it must', fix: 'puller check-config' },
   COLD_BUSY: { kind: 'transient', title: 'The cold tree is still in use' },
   COLD_UNPROVABLE: { kind: 'transient', title: 'It cannot be proved that nobody uses the cold tree' },
   COLD_QUIET: { kind: 'transient', title: 'The cold tree was retired a moment ago' },
