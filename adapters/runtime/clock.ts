@@ -11,7 +11,10 @@ export const systemClock: Clock = {
     // Node fires a timer over 2^31−1 ms at once (failures G9): nobody here waits longer than an hour in one piece.
     const until = performance.now() + ms
     for (let left = ms; left > 0; left = until - performance.now()) {
-      await delay(Math.min(left, 3_600_000), undefined, signal ? { signal } : {})
+      await delay(Math.min(left, 3_600_000), undefined, signal ? { signal } : {}).catch((error: unknown) => {
+        // Node wraps the reason into an AbortError of its own; the port promises the reason.
+        throw signal?.aborted ? signal.reason : error
+      })
     }
   },
 }

@@ -81,6 +81,9 @@ export async function drain(
   return { waitedMs, timedOut: true }
 }
 
+/** Also the reading at the deadline gets this long: cut shorter, it would say "no answer" in place of the reason. */
+const FAIR_READING_MS = 1_000
+
 /** @returns null when idle, else what kept it busy at the deadline */
 async function waitForIdle(
   config: DrainConfig,
@@ -92,7 +95,7 @@ async function waitForIdle(
   const deadlineMs = clock.monotonic() + config.timeoutSeconds * 1_000
   await using gauge = gaugeOf(config, ctx, world)
   for (let reported = ''; ; ) {
-    const busy = await gauge.read(Math.max(1, deadlineMs - clock.monotonic()), signal)
+    const busy = await gauge.read(Math.max(FAIR_READING_MS, deadlineMs - clock.monotonic()), signal)
     signal.throwIfAborted()
     if (busy === null) return null
     // The count changes with every reading; a line for each would say nothing new.
