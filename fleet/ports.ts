@@ -188,6 +188,8 @@ export interface TargetView {
 export interface LedgerView {
   readonly targets: Readonly<Record<string, TargetView>>
   readonly rollout: { readonly record: Rollout; readonly index: number } | null
+  /** ModifyIndex of the rollout key also where its value cannot be read (then `rollout` is null); 0 or left out: there is no such key. */
+  readonly rolloutIndex?: number
   /** The raw bytes and seq of the newest history entry. */
   readonly tail: { readonly seq: number; readonly raw: Uint8Array } | null
   readonly requests: readonly Request[]

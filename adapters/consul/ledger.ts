@@ -1,12 +1,10 @@
 // Owns the fenced write of an app's records: what was read is checked, the lease is checked, and all of it happens or none.
-import { createHash } from 'node:crypto'
 import type { Name } from '#fleet/build.ts'
 import { FleetError, isFleetError } from '#fleet/errors.ts'
-import { RESERVED_RINGS } from '#fleet/keys.ts'
-import type { Ledger, LedgerChange, LedgerView, Request } from '#fleet/ports.ts'
-import { TERMINAL_PHASES } from '#fleet/rollout.ts'
-import { readRequest, readRollout, writeHistoryEntry, writeRequest, writeRollout, writeTarget } from '#fleet/wire.ts'
-import type { ConsulClient, Entry, Operation } from './client.ts'
+import type { Ledger, LedgerView, Request } from '#fleet/ports.ts'
+import { readRequest, readRollout, writeRequest } from '#fleet/wire.ts'
+import { changeOf, emptyTarget } from './change.ts'
+import type { ConsulClient, Entry } from './client.ts'
 import { commitFenced } from './fenced.ts'
 import { historyOf } from './history.ts'
 
@@ -30,9 +28,21 @@ export function ledger(client: ConsulClient, options: { readonly app: string }):
     ])
     return {
       targets: Object.fromEntries(targets),
-      rollout: rollout === null ? null : { record: readRollout(rollout.value), index: rollout.modifyIndex },
+      rollout: rollout === null ? null : rolloutOf(rollout),
+      rolloutIndex: rollout?.modifyIndex ?? 0,
       tail,
       requests: requests.value.flatMap(requestOf),
+    }
+  }
+
+  /** A broken record must not stand in the way of a rollback: it reads as none, and can be written over at its index. */
+  function rolloutOf(entry: Entry): LedgerView['rollout'] {
+    try {
+      return { record: readRollout(entry.value), index: entry.modifyIndex }
+    } catch (error) {
+      if (!isFleetError(error, 'RECORD_INVALID')) throw error
+      client.log.warn('rollout record was rejected', { key: entry.key, code: error.code, error: error.message })
+      return null
     }
   }
 
@@ -46,57 +56,20 @@ export function ledger(client: ConsulClient, options: { readonly app: string }):
     }
   }
 
-  /** Everything of a change as operations, the fence first. `proof` is the first that writes: its bytes there mean that it all was. */
-  function operationsOf(session: string, seen: LedgerView, change: LedgerChange) {
-    const fence: Operation[] = [{ verb: 'check-session', key: keys.lease, session }]
-    const writes: Operation[] = []
-    for (const [ring, target] of Object.entries(seen.targets)) {
-      const key = keys.target(ring)
-      const value = change.targets[ring]
-      if (value !== undefined) writes.push({ verb: 'cas', key, value, index: target.index })
-      else fence.push(unchanged(key, target.index))
-    }
-    const unseen = Object.keys(change.targets).find((ring) => !(ring in seen.targets))
-    if (unseen !== undefined)
-      throw new FleetError('WRITE_CONFLICT', `the target of ${unseen} was not read before it was written`)
-
-    const rolloutIndex = seen.rollout?.index ?? 0
-    if (change.rollout === null) fence.push(unchanged(keys.rollout, rolloutIndex))
-    else {
-      const value = writeRollout(change.rollout)
-      writes.push({ verb: 'cas', key: keys.rollout, value, index: rolloutIndex })
-      if (TERMINAL_PHASES.includes(change.rollout.phase)) {
-        writes.push({ verb: 'set', key: keys.finishedRollout(change.rollout.id), value })
-      }
-    }
-    let tail = seen.tail
-    for (const event of change.events) {
-      const seq: number = (tail?.seq ?? 0) + 1
-      const raw = writeHistoryEntry({ ...event, seq, prev: tail === null ? '' : sha256(tail.raw) })
-      writes.push({ verb: 'cas', key: keys.historyEntry(seq), value: raw, index: 0 })
-      tail = { seq, raw }
-    }
-    const answered = change.answered.map((id): Operation => ({ verb: 'delete', key: keys.request(id) }))
-    return [...fence, ...writes, ...answered]
-  }
-
   return {
     view,
 
     async commit(lease, seen, change, signal) {
       lease.lost.throwIfAborted()
-      const operations = operationsOf(lease.session, seen, change)
+      const operations = changeOf(keys, lease.session, seen, change)
       await commitFenced(client, { app, operations }, signal)
     },
 
     async init(rings, signal) {
       const created: Name[] = []
       for (const ring of rings) {
-        if (RESERVED_RINGS.includes(ring)) {
-          throw new FleetError('NAME_INVALID', `a ring cannot be called ${ring}: that is a key of the app itself`)
-        }
-        if (await client.cas(keys.target(ring), emptyTarget(app, ring, client.clock.now()), 0, signal))
-          created.push(ring)
+        const value = emptyTarget(app, ring, client.clock.now())
+        if (await client.cas(keys.target(ring), value, 0, signal)) created.push(ring)
       }
       return created
     },
@@ -116,34 +89,4 @@ export function ledger(client: ConsulClient, options: { readonly app: string }):
       await client.delete(keys.request(id), signal)
     },
   }
-}
-
-function unchanged(key: string, index: number): Operation {
-  return index === 0 ? { verb: 'check-not-exists', key } : { verb: 'check-index', key, index }
-}
-
-function sha256(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex')
-}
-
-/** What `init` writes: an order that asks nothing. */
-function emptyTarget(app: string, ring: Name, nowMs: number): Uint8Array {
-  return writeTarget({
-    app: app as Name,
-    ring,
-    generation: 0,
-    build: null,
-    manifest: null,
-    fallback: null,
-    fallbackManifest: null,
-    cutoff: 0,
-    salt: '',
-    rollout: '',
-    by: 'init',
-    reason: 'created',
-    at: new Date(nowMs).toISOString(),
-    recall: false,
-    attempt: 1,
-    activation: null,
-  })
 }

@@ -1,0 +1,81 @@
+// Owns the fenced write of an app's records in memory.
+
+import { changeOf, emptyTarget } from '#adapters/consul/change.ts'
+import type { Name } from '#fleet/build.ts'
+import { FleetError, isFleetError } from '#fleet/errors.ts'
+import { DEFAULT_PREFIX, keysOf } from '#fleet/keys.ts'
+import type { Clock, Ledger, LedgerView } from '#fleet/ports.ts'
+import { readHistoryEntry, readRequest, readRollout, writeRequest } from '#fleet/wire.ts'
+import { begin, type Records } from './records.ts'
+
+/** The ledger of `app`. @param options.clock stamps the records that `init` writes */
+export function memoryLedger(records: Records, options: { readonly app: string; readonly clock: Clock }): Ledger {
+  const { app, clock } = options
+  const keys = keysOf(DEFAULT_PREFIX, app)
+
+  return {
+    async view(rings, signal): Promise<LedgerView> {
+      begin(signal)
+      const targets = rings.map((ring) => {
+        const record = records.get(keys.target(ring))
+        return [ring, { raw: record?.value ?? null, index: record?.modifyIndex ?? 0 }]
+      })
+      const rollout = records.get(keys.rollout)
+      const tail = records.list(keys.history).at(-1)
+      return {
+        targets: Object.fromEntries(targets),
+        rollout: rollout && { record: readRollout(rollout.value), index: rollout.modifyIndex },
+        tail: tail ? { seq: readHistoryEntry(tail.value).seq, raw: tail.value } : null,
+        requests: records.list(keys.requests).flatMap((record) => readable(() => readRequest(record.value))),
+      }
+    },
+
+    async commit(lease, seen, change, signal) {
+      begin(signal)
+      lease.lost.throwIfAborted()
+      const operations = changeOf(keys, lease.session, seen, change)
+      const refused = records.transact(operations)
+      if (refused.length === 0) return
+      if (refused.includes(0)) throw new FleetError('LEASE_LOST', `the lease of ${app} is gone; nothing was written`)
+      const changed = refused.map((place) => operations[place]?.key ?? 'a key')
+      throw new FleetError('WRITE_CONFLICT', `${changed.join(', ')} changed meanwhile; nothing was written`)
+    },
+
+    async init(rings, signal) {
+      begin(signal)
+      return rings.filter((ring: Name) => {
+        const value = emptyTarget(app, ring, clock.now())
+        return records.transact([{ verb: 'cas', key: keys.target(ring), value, index: 0 }]).length === 0
+      })
+    },
+
+    async history(limit, signal) {
+      begin(signal)
+      const newest = records.list(keys.history).toReversed().slice(0, Math.max(0, limit))
+      return newest.flatMap((record) => readable(() => readHistoryEntry(record.value)))
+    },
+
+    async ask(request, signal) {
+      begin(signal)
+      const key = keys.request(request.id)
+      const value = writeRequest(request)
+      if (records.transact([{ verb: 'cas', key, value, index: 0 }]).length === 0) return
+      if (Buffer.from(records.get(key)?.value ?? []).equals(value)) return
+      throw new FleetError('WRITE_CONFLICT', `a request ${request.id} is there already`)
+    },
+
+    async withdraw(id, signal) {
+      begin(signal)
+      records.delete(keys.request(id))
+    },
+  }
+}
+
+function readable<value>(read: () => value): readonly value[] {
+  try {
+    return [read()]
+  } catch (error) {
+    if (!isFleetError(error)) throw error
+    return []
+  }
+}

@@ -1,0 +1,23 @@
+// Owns reading an operator's pin of a node in memory.
+import { DEFAULT_PREFIX, keysOf } from '#fleet/keys.ts'
+import type { Clock, Pins } from '#fleet/ports.ts'
+import { readPin } from '#fleet/wire.ts'
+import { begin, type Records } from './records.ts'
+
+/** The pin of one node; null when there is none or it has expired. */
+export function memoryPins(
+  records: Records,
+  options: { readonly app: string; readonly ring: string; readonly node: string; readonly clock: Clock },
+): Pins {
+  const key = keysOf(DEFAULT_PREFIX, options.app).pin(options.ring, options.node)
+  return {
+    async read(signal) {
+      begin(signal)
+      const record = records.get(key)
+      if (record === null) return null
+      const { by, reason, expires } = readPin(record.value)
+      if (expires !== null && Date.parse(expires) <= options.clock.now()) return null
+      return { by, reason, expires }
+    },
+  }
+}
