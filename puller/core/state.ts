@@ -3,6 +3,7 @@ import type { BuildId, Digest } from '#fleet/build.ts'
 import type { ErrorCode } from '#fleet/errors.ts'
 import type { Phase, Trouble } from '#fleet/node-status.ts'
 import type { Target } from '#fleet/target.ts'
+import type { Edge } from './table.ts'
 import type { TreeName } from './trees.ts'
 
 /** A build and the manifest it was named with: two of the same id but another manifest are not the same. */
@@ -62,7 +63,18 @@ export interface Move {
 /** What the shell is asked to do: one thing at a time, numbered; its outcome carries the number. */
 export type Job =
   | { readonly n: number; readonly kind: 'stage'; readonly held: Held; readonly background: boolean }
-  | { readonly n: number; readonly kind: 'wait'; readonly pause: Pause; readonly tries: number; readonly held: Held | null }
+  | {
+      readonly n: number
+      readonly kind: 'wait'
+      readonly pause: Pause
+      readonly tries: number
+      /** What is staged when it is over; null when a turn is asked for again. */
+      readonly held: Held | null
+      readonly order: string
+      /** Why, in one sentence; null for a wait that is only polite. */
+      readonly trouble: Trouble | null
+    }
+  /** `order` names the reading of the order that it was asked under. */
   | { readonly n: number; readonly kind: 'turn'; readonly order: string }
   | { readonly n: number; readonly kind: 'drain'; readonly insist: boolean }
   | { readonly n: number; readonly kind: 'swap'; readonly to: TreeName }
@@ -103,8 +115,6 @@ export interface NodeState {
   readonly activated: string | null
   readonly refusals: readonly Refused[]
   readonly stand: Stand | null
-  /** Why the node waits or what is wrong with it, by its own lights. */
-  readonly trouble: Trouble | null
   /** Failed tries of the staging in hand. */
   readonly tries: number
   /** How often the puller died in each phase of the order with this key. */
@@ -114,7 +124,14 @@ export interface NodeState {
 
 /** Outcomes carry the number of their job; the rest comes from outside. */
 export type Outcome =
-  | { readonly type: 'fetched'; readonly n: number; readonly armed: boolean; readonly drift: readonly string[] }
+  | {
+      readonly type: 'fetched'
+      readonly n: number
+      readonly armed: boolean
+      readonly drift: readonly string[]
+      /** Why a sweep could not arm. */
+      readonly busy: Trouble | null
+    }
   | Failed<'fetchBlocked'>
   | { readonly type: 'waited' | 'turnGranted' | 'drained' | 'undrained' | 'swapped'; readonly n: number }
   | { readonly type: 'restarted' | 'verified' | 'finished'; readonly n: number }
@@ -139,9 +156,17 @@ export type Effect =
   | { readonly type: 'cancel'; readonly n: number }
   | { readonly type: 'exit' }
 
+/** One edge that was followed, for the log line of the transition. */
+export interface Followed {
+  readonly from: Phase
+  readonly edge: Edge
+  readonly to: Phase
+}
+
 export interface Step {
   readonly state: NodeState
   readonly effects: readonly Effect[]
+  readonly trail: readonly Followed[]
 }
 
 export function same(one: Held | null, other: Held | null): boolean {
@@ -165,7 +190,6 @@ export const BLANK: NodeState = {
   activated: null,
   refusals: [],
   stand: null,
-  trouble: null,
   tries: 0,
   crashes: { key: '', phases: {} },
   stopping: false,

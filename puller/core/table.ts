@@ -22,7 +22,16 @@ export type Begin =
  * Notices are read off the order on every turn; outcomes come from jobs. Names that end in `InPlace` belong to a restart without a swap,
  * those in `ForGood` to a failure with no way back.
  */
-export const NOTICES = ['wanted', 'recalled', 'readied', 'settled', 'unwanted', 'unwantedForGood', 'parked'] as const
+export const NOTICES = [
+  'wanted',
+  'recalled',
+  'readied',
+  'settled',
+  'unwanted',
+  'unwantedInPlace',
+  'unwantedForGood',
+  'parked',
+] as const
 export type Notice = (typeof NOTICES)[number]
 export const OUTCOME_EDGES = [
   'fetched',
@@ -113,6 +122,7 @@ export const TABLE = {
     verifyFailed: ['reverting', 'swapBack'],
     verifyFailedForGood: ['parked', 'nothing'],
     unwanted: ['reverting', 'swapBack'],
+    unwantedInPlace: ['verifying', 'undrain'],
     unwantedForGood: ['idle', 'background'],
   },
   reverting: {
