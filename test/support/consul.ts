@@ -245,7 +245,8 @@ export interface Cluster {
 /** A Consul to test against, of either making. */
 export interface ConsulWorld {
   readonly name: 'embedded agent' | 'real Consul'
-  start(t: Cleanup): Promise<{ readonly url: string }>
+  /** @param options.minTtlMs sessions with a shorter TTL are refused; 10 s, Consul's own, unless told */
+  start(t: Cleanup, options?: { readonly minTtlMs?: number }): Promise<{ readonly url: string }>
 }
 
 /** Both worlds: `for (const world of consulWorlds()) test(`${world.name}: …`, …)` runs one suite on each. */
@@ -253,12 +254,15 @@ export function consulWorlds(): readonly ConsulWorld[] {
   return [
     {
       name: 'embedded agent',
-      start: async (t) => {
-        const agent = await startAgent()
+      start: async (t, options = {}) => {
+        const agent = await startAgent(options)
         t.after(() => agent.close())
         return agent
       },
     },
-    { name: 'real Consul', start: (t) => startConsul(t) },
+    {
+      name: 'real Consul',
+      start: (t, { minTtlMs = 10_000 } = {}) => startConsul(t, { config: { session_ttl_min: `${minTtlMs}ms` } }),
+    },
   ]
 }
