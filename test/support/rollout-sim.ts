@@ -110,7 +110,7 @@ export class SimNode {
       case 'verifying': {
         const unwanted = hot !== null && hot !== this.hot
         const fails = this.hot !== null && !healthy(this.hot)
-        if (!unwanted && !fails) this.phase = 'idle'
+        if (!fails && (!unwanted || this.from === null)) this.phase = 'idle'
         else if (this.from === null) this.phase = 'parked'
         else {
           if (fails && this.hot !== null)
@@ -134,7 +134,7 @@ export interface Written {
   readonly kind: string
   readonly order: Target
   readonly before: Target
-  /** Nodes truly in service that it asked to run something else. */
+  /** Nodes in service that it asked to run something else. */
   readonly taken: number
   /** Nodes truly out, and of them the silent and failed ones inside the wave of a recall. */
   readonly out: number
@@ -215,7 +215,9 @@ export class Simulation {
     })
     const taken = this.nodes.filter((node) => {
       const wanted = node.wanted(order).hot
-      return !out.includes(node) && wanted !== null && wanted !== node.hot
+      // A node that has not said yet that it runs the build is out by definition: it went out through us, within the cap.
+      const told = kind === 'raise' || node.said.hot === node.hot
+      return !out.includes(node) && told && wanted !== null && wanted !== node.hot
     })
     const counts = { taken: taken.length, out: out.length, free: free.length, roster: this.nodes.length }
     this.writes.push({ kind, order, before, ...counts })
@@ -223,7 +225,10 @@ export class Simulation {
   }
 
   deliver(node: SimNode): void {
-    if (this.order.generation > node.accepted.generation) node.accepted = this.order
+    if (this.order.generation <= node.accepted.generation) return
+    const another = this.order.recall || this.order.build !== node.accepted.build
+    if (node.phase === 'parked' && another) node.phase = 'idle'
+    node.accepted = this.order
   }
 
   /** Everybody hears, works and says, conductor included, until the rollout is over. */

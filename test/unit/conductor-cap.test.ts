@@ -98,7 +98,7 @@ test('A21 F12: never more out than the cap through us, whatever the nodes do and
         checkSequence(written)
       }
     }),
-    { numRuns: 1_500 },
+    { numRuns: 1_000 },
   )
 })
 
