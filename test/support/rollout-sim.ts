@@ -110,7 +110,7 @@ export class SimNode {
       case 'verifying': {
         const unwanted = hot !== null && hot !== this.hot
         const fails = this.hot !== null && !healthy(this.hot)
-        if (!fails && (!unwanted || this.from === null)) this.phase = 'idle'
+        if (unwanted ? this.from === null : !fails) this.phase = 'idle'
         else if (this.from === null) this.phase = 'parked'
         else {
           if (fails && this.hot !== null)
