@@ -86,3 +86,18 @@ export async function hashTree(
   }
   return hashed
 }
+
+/**
+ * The pieces of a file, hashed once more: what is packed must be what the tree's digest was taken from. The digest is compared after the
+ * last piece, so a reader must read to the end. Nothing for what is no file.
+ * @throws FleetError `ENTRY_REFUSED`
+ */
+export function* provenPieces(dir: string, file: Hashed): Generator<Buffer> {
+  if (file.type !== 'f' || file.size === 0) return
+  const sum = createHash('sha256')
+  for (const piece of piecesOfFile(dir, file)) {
+    sum.update(piece)
+    yield piece
+  }
+  if (sum.digest('hex') !== file.content) throw changed(file.path, 'changed')
+}

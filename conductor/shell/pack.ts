@@ -1,10 +1,10 @@
 // Owns the tar inside an artifact: its headers, its order, and where in which frame each file's content lies.
-import { createHash, hash } from 'node:crypto'
-import { Header, type HeaderData, Pax } from 'tar'
-import { FleetError } from '#fleet/errors.ts'
+import { hash } from 'node:crypto'
+import { pipeline } from 'node:stream/promises'
+import { createZstdDecompress } from 'node:zlib'
+import { Header, type HeaderData, Parser, Pax } from 'tar'
 import { CHUNK_BYTES, type Entry } from '#fleet/manifest.ts'
-import { shownPath } from '#fleet/manifest-rules.ts'
-import { type Hashed, piecesOfFile } from './content.ts'
+import { type Hashed, provenPieces } from './content.ts'
 import { cutsBefore, LARGE_BYTES, type RawFrame } from './frames.ts'
 
 const BLOCK = 512
@@ -95,18 +95,32 @@ function entryOf(entry: Packable, frame: number, offset: number): Entry {
   return { type, mode, size, mtime, content, frame, offset, path }
 }
 
-/** The pieces of a file, hashed once more: what is packed must be what the tree's digest was taken from. */
-function* provenPieces(dir: string, entry: Packable): Generator<Buffer> {
-  if (entry.type !== 'f' || entry.size === 0) return
-  const sum = createHash('sha256')
-  for (const piece of piecesOfFile(dir, entry)) {
-    sum.update(piece)
-    yield piece
-  }
-  if (sum.digest('hex') !== entry.content) {
-    throw new FleetError(
-      'ENTRY_REFUSED',
-      `${shownPath(entry.path)} changed while it was published: nothing was published; publish again when nobody writes there`,
-    )
-  }
+/**
+ * The times of the paths in an artifact, in whole seconds. Only the publisher reads tars, and only its own: it needs the times of one
+ * that was uploaded by a publish which ended before it wrote the manifest.
+ */
+export async function timesInArtifact(
+  artifact: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, number>> {
+  const times = new Map<string, number>()
+  const parser = new Parser({
+    strict: true,
+    onReadEntry: (entry) => {
+      times.set(entry.path.replace(/\/$/, ''), Math.floor((entry.mtime?.getTime() ?? 0) / 1_000))
+      entry.resume()
+    },
+  })
+  const unpacked = createZstdDecompress()
+  const parsed = new Promise<void>((resolve, reject) => {
+    parser.on('end', () => resolve())
+    parser.on('error', reject)
+  })
+  // The parser is not a Node stream: it is fed by hand, and the decompressor is ended with it when it refuses.
+  parsed.catch((error: unknown) => unpacked.destroy(error instanceof Error ? error : undefined))
+  unpacked.on('data', (bytes: Buffer) => parser.write(bytes))
+  unpacked.on('end', () => parser.end())
+  await pipeline(artifact, unpacked, { signal })
+  await parsed
+  return times
 }

@@ -1,22 +1,13 @@
 // Owns publishing a build: artifact, deltas and manifest into the store, then the entry in the catalog, in an order that a crash cannot spoil.
-import { createHash } from 'node:crypto'
 import { type BuildId, buildIdFor, type Digest, isBuildId, type Name } from '#fleet/build.ts'
 import { FleetError, isFleetError } from '#fleet/errors.ts'
-import {
-  digestOf,
-  type Entry,
-  encodeManifest,
-  type Frame,
-  type Limits,
-  type Manifest,
-  objectsOf,
-  treeDigestOf,
-} from '#fleet/manifest.ts'
+import { digestOf, encodeManifest, type Limits, type Manifest, objectsOf, treeDigestOf } from '#fleet/manifest.ts'
 import { MOST } from '#fleet/manifest-rules.ts'
 import type { BuildStore, Catalog, CatalogEntry, Clock } from '#fleet/ports.ts'
+import { uploadArtifact } from './artifact.ts'
 import { type Hashed, hashTree } from './content.ts'
-import { compressFrames, zstdFrame } from './frames.ts'
-import { type Packable, packTree } from './pack.ts'
+import { writeDeltas } from './delta.ts'
+import { zstdFrame } from './frames.ts'
 import { type PublishedManifest, readManifest } from './read-manifest.ts'
 import { scanTree } from './scan.ts'
 
@@ -86,6 +77,7 @@ export async function publishBuild(
 
   const there = await findPublished(ports, request.app, build, tree.digest, signal)
   const published = there ?? (await upload(ports, request, { build, createdAt }, tree, observe, signal))
+  if (there !== null) await addDeltas(ports, request, there, tree, observe, signal)
   observe({ step: 'cataloguing', doneBytes: tree.bytes, totalBytes: tree.bytes })
   await enterCatalog(ports.catalog, request, published, signal)
   return {
@@ -158,94 +150,75 @@ async function upload(
 ): Promise<PublishedManifest> {
   const { store } = ports
   const { build, createdAt } = identity
-  const packable = await giveTimes(ports, request.app, tree.entries, createdAt, signal)
-  const packed = packArtifact(request.dir, packable, (doneBytes) => {
-    observe({ step: 'uploading', doneBytes, totalBytes: tree.bytes })
-  })
-  const outcome = await store.create(objectsOf.artifact(build), packed.body(signal), signal)
-  if (outcome === 'exists') throw differs(build)
+  const timeOf = await predecessorTimes(ports, request.app, createdAt, signal)
+  const timed = { entries: tree.entries, timeOf, createdAt }
+  const onBytes = (doneBytes: number) => {
+    observe({ step: 'uploading', doneBytes: Math.min(doneBytes, tree.bytes), totalBytes: tree.bytes })
+  }
+  const packed = await uploadArtifact(store, request.dir, build, timed, onBytes, signal)
   const manifest: Manifest = {
     app: request.app,
     build,
     commit: request.commit ?? null,
-    createdAt: createdAt.toISOString(),
+    createdAt: packed.createdAt.toISOString(),
     treeDigest: tree.digest,
-    artifact: packed.artifact(),
+    artifact: packed.artifact,
     limits: request.limits ?? MOST,
     ...(request.foldAllowed && { foldAllowed: true as const }),
     frames: packed.frames,
-    entries: packed.entries(),
+    entries: packed.entries,
   }
   const bytes = encodeManifest(manifest)
-  await store.create(objectsOf.manifest(build), one(await zstdFrame(bytes)), signal)
-  return { manifest, digest: digestOf(bytes) }
+  const published = { manifest, digest: digestOf(bytes) }
+  await addDeltas(ports, request, published, tree, observe, signal)
+  const outcome = await store.create(objectsOf.manifest(build), one(await zstdFrame(bytes)), signal)
+  if (outcome === 'created') return published
+  // Somebody published the same id at the same time and was first: theirs is the build, if it is the same.
+  const theirs = await findPublished(ports, request.app, build, tree.digest, signal)
+  if (theirs?.manifest.artifact.digest !== manifest.artifact.digest) throw differs(build)
+  return theirs
+}
+
+async function addDeltas(
+  { store }: PublishPorts,
+  { dir, running = [] }: PublishRequest,
+  published: PublishedManifest,
+  tree: Tree,
+  observe: (progress: PublishProgress) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  observe({ step: 'deltas', doneBytes: 0, totalBytes: tree.bytes })
+  await writeDeltas(store, dir, tree.entries, published, running, signal)
 }
 
 async function* one(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes
 }
 
-/** The artifact's bytes, and what is known of it once they were all taken. */
-function packArtifact(dir: string, tree: readonly Packable[], onBytes: (done: number) => void) {
-  const frames: Frame[] = []
-  const sum = createHash('sha256')
-  let artifactBytes = 0
-  let rawBytes = 0
-  let entries: readonly Entry[] = []
-  return {
-    frames,
-    entries: () => entries,
-    artifact: () => ({ digest: `sha256:${sum.digest('hex')}` as Digest, bytes: artifactBytes }),
-    async *body(signal: AbortSignal): AsyncGenerator<Uint8Array> {
-      const onFrame = (frame: Frame) => {
-        frames.push(frame)
-        rawBytes += frame.rawBytes
-        onBytes(rawBytes)
-      }
-      const source = compressFrames(packTree(dir, tree), onFrame, signal)
-      for (let next = await source.next(); ; next = await source.next()) {
-        if (next.done) {
-          entries = next.value
-          return
-        }
-        sum.update(next.value)
-        artifactBytes += next.value.byteLength
-        yield next.value
-      }
-    },
-  }
-}
-
 /**
  * Content that the predecessor has too keeps the predecessor's time, all other is of now: web servers that build ETag or Last-Modified
- * from it stay right, and every node has the same one. The predecessor is the newest build of the catalog whose manifest can be had.
+ * from it stay right, and every node has the same one. The predecessor is the newest build of the catalog.
  */
-async function giveTimes(
+async function predecessorTimes(
   { store, catalog }: PublishPorts,
   app: Name,
-  entries: readonly Hashed[],
   createdAt: Date,
   signal: AbortSignal,
-): Promise<readonly Packable[]> {
+): Promise<(entry: Hashed) => number> {
   const now = Math.floor(createdAt.getTime() / 1_000)
-  const before = new Map<string, Entry>()
   const newest = (await catalog.list(signal))[0]
-  const predecessor =
-    newest === undefined
-      ? null
-      : await readManifest(store, { app, build: newest.build, digest: newest.manifest }, signal).catch(
-          (error: unknown) => {
-            // Times are a courtesy: a predecessor that is pruned or damaged must not stop a new build.
-            if (isFleetError(error) && (error.kind === 'corrupt' || error.code === 'STORE_MISSING')) return null
-            throw error
-          },
-        )
-  for (const entry of predecessor?.manifest.entries ?? []) before.set(entry.path, entry)
-  return entries.map((entry) => {
-    const old = before.get(entry.path)
-    const same = old !== undefined && old.type === entry.type && old.content === entry.content
-    return { ...entry, mtime: same ? old.mtime : now }
+  if (newest === undefined) return () => now
+  const wanted = { app, build: newest.build, digest: newest.manifest }
+  const predecessor = await readManifest(store, wanted, signal).catch((error: unknown) => {
+    // Times are a courtesy: a predecessor that is damaged must not stop a new build.
+    if (isFleetError(error) && error.kind === 'corrupt') return null
+    throw error
   })
+  const before = new Map((predecessor?.manifest.entries ?? []).map((entry) => [entry.path, entry]))
+  return ({ path, type, content }) => {
+    const old = before.get(path)
+    return old !== undefined && old.type === type && old.content === content ? old.mtime : now
+  }
 }
 
 async function enterCatalog(

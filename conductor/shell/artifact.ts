@@ -1,0 +1,122 @@
+// Owns the artifact of a build in the store: uploaded once, never overwritten, taken over when an earlier publish ended before its manifest.
+import { createHash } from 'node:crypto'
+import type { BuildId, Digest } from '#fleet/build.ts'
+import { FleetError, isFleetError } from '#fleet/errors.ts'
+import { type Entry, type Frame, type Manifest, objectsOf } from '#fleet/manifest.ts'
+import type { BuildStore } from '#fleet/ports.ts'
+import type { Hashed } from './content.ts'
+import { compressFrames } from './frames.ts'
+import { type Packable, packTree, timesInArtifact } from './pack.ts'
+
+/** What is known of an artifact once all of its bytes were taken. */
+interface Packed {
+  readonly frames: readonly Frame[]
+  readonly entries: readonly Entry[]
+  readonly artifact: Manifest['artifact']
+}
+
+/** An artifact in the store, and the time of what is new in it. */
+export interface Artifact extends Packed {
+  readonly createdAt: Date
+}
+
+/** A tree with the times its build gives it. */
+export interface Timed {
+  readonly entries: readonly Hashed[]
+  readonly createdAt: Date
+  /** Whole seconds since 1970. */
+  readonly timeOf: (entry: Hashed) => number
+}
+
+/**
+ * Packs, compresses and uploads a tree in one pass.
+ * @param onBytes told how many bytes of the tar are done
+ * @throws FleetError `BUILD_DIFFERS` when an artifact of other content is there · `ENTRY_REFUSED` · what the store throws
+ */
+export async function uploadArtifact(
+  store: BuildStore,
+  dir: string,
+  build: BuildId,
+  { entries, timeOf, createdAt }: Timed,
+  onBytes: (done: number) => void,
+  signal: AbortSignal,
+): Promise<Artifact> {
+  const name = objectsOf.artifact(build)
+  const packing = packArtifact(
+    dir,
+    entries.map((entry) => ({ ...entry, mtime: timeOf(entry) })),
+    onBytes,
+  )
+  const outcome = await store.create(name, packing.body(signal), signal)
+  if (outcome === 'created') return { ...packing.packed(), createdAt }
+  return adoptArtifact(store, name, dir, entries, onBytes, signal)
+}
+
+/**
+ * An artifact without a manifest is what a publish left that ended half-way, or is still at work elsewhere: it is never overwritten. When
+ * the same tree, packed with the times that are in it, gives its very bytes, it is as good as ours.
+ */
+async function adoptArtifact(
+  store: BuildStore,
+  name: string,
+  dir: string,
+  entries: readonly Hashed[],
+  onBytes: (done: number) => void,
+  signal: AbortSignal,
+): Promise<Artifact> {
+  const theirs = createHash('sha256')
+  const stored = async function* () {
+    for await (const bytes of store.read(name, {}, signal)) {
+      theirs.update(bytes)
+      yield bytes
+    }
+  }
+  const leftover = (cause?: unknown) =>
+    new FleetError(
+      'BUILD_DIFFERS',
+      `${name} was left by a publish of other content that did not finish: nothing was changed`,
+      { cause },
+    )
+  const times = await timesInArtifact(stored(), signal).catch((error: unknown) => {
+    throw isFleetError(error) || signal.aborted ? error : leftover(error)
+  })
+  const tree = entries.map((entry) => ({ ...entry, mtime: times.get(entry.path) ?? 0 }))
+  const packing = packArtifact(dir, tree, onBytes)
+  for await (const _ of packing.body(signal));
+  const packed = packing.packed()
+  if (packed.artifact.digest !== `sha256:${theirs.digest('hex')}`) throw leftover()
+  const newest = tree.reduce((latest, { mtime }) => Math.max(latest, mtime), 0)
+  return { ...packed, createdAt: new Date(newest * 1_000) }
+}
+
+function packArtifact(dir: string, tree: readonly Packable[], onBytes: (done: number) => void) {
+  const frames: Frame[] = []
+  const sum = createHash('sha256')
+  let bytes = 0
+  let rawBytes = 0
+  let entries: readonly Entry[] = []
+  const onFrame = (frame: Frame) => {
+    frames.push(frame)
+    rawBytes += frame.rawBytes
+    onBytes(rawBytes)
+  }
+  return {
+    packed: (): Packed => ({
+      frames,
+      entries,
+      artifact: { digest: `sha256:${sum.digest('hex')}` as Digest, bytes },
+    }),
+    async *body(signal: AbortSignal): AsyncGenerator<Uint8Array> {
+      const source = compressFrames(packTree(dir, tree), onFrame, signal)
+      for (let next = await source.next(); ; next = await source.next()) {
+        if (next.done) {
+          entries = next.value
+          return
+        }
+        sum.update(next.value)
+        bytes += next.value.byteLength
+        yield next.value
+      }
+    },
+  }
+}
