@@ -17,7 +17,8 @@ export interface ProcessMatch {
 
 /**
  * Idle once no matching process has its executable, working directory or root in the hot tree, told by device and inode, so under whatever
- * mount it sees the tree. A matching process that this user may not look at is busy.
+ * mount it sees the tree. A process that this user may not look at is busy unless its command line or user rule it out: a puller that is
+ * not root needs a filter by one of these, and cannot drain by this kind what another user runs.
  */
 export function processesGauge(config: { readonly match: ProcessMatch }, ctx: GaugeContext, world: GaugeWorld): Gauge {
   let prepared: Promise<{ files: ReadonlySet<string>; filter: ProcessFilter }> | undefined
@@ -74,7 +75,10 @@ function describe(here: readonly ProcessHere[]): string {
   const [first] = here
   if (first === undefined) return ''
   const who = `pid ${first.pid} (${first.cmdline.slice(0, 80)})`
-  const how = first.by === 'unreadable' ? 'may: this user may not look' : `by its ${first.by}`
+  const how =
+    first.by === 'unreadable'
+      ? 'may: this user may not look; narrow the match by cmdline or user'
+      : `by its ${first.by}`
   const what = here.length === 1 ? 'a process still runs' : `${here.length} processes still run`
   return `${what} from the hot tree, ${who} ${how}`
 }
