@@ -207,7 +207,8 @@ export function failureOf(thrown: unknown, kind: string, where: string): Failure
     broken,
     response: null,
   })
-  if ('response' in cause && isAnswer(cause.response)) {
+  // The package puts the response on every error, also on those that say that it broke off.
+  if ('isResponse' in cause && 'response' in cause && isAnswer(cause.response)) {
     const { response } = cause
     return { error: statusError(response, kind, cause), broken: false, response }
   }
