@@ -1,9 +1,41 @@
 // Owns the trees of one root: surveying, staging, sweeping, swapping and verifying them, and the small durable files beside them.
-import { InvariantError } from '#fleet/assert.ts'
+import { lstatSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { join, resolve } from 'node:path'
 import type { BuildId, Digest, Name } from '#fleet/build.ts'
+import { FleetError } from '#fleet/errors.ts'
 import type { Manifest } from '#fleet/manifest.ts'
+import type { Trouble } from '#fleet/node-status.ts'
 import type { BuildStore, Clock, Logger, SessionShelf } from '#fleet/ports.ts'
-import type { StageOrder, StageProgress, StageResult, Survey, TreeDifference, TreeName } from '../core/trees.ts'
+import {
+  otherTree,
+  type SealedTree,
+  type StageOrder,
+  type StageProgress,
+  type StageResult,
+  type Survey,
+  type TreeDifference,
+  type TreeName,
+} from '../core/trees.ts'
+import { diskFault } from './disk-faults.ts'
+import { Cabinet, type Shelf } from './durable.ts'
+import { Downloads } from './fetch.ts'
+import { type Ground, sealOf } from './ground.ts'
+import {
+  emptyDirectory,
+  layDirectories,
+  layoutOf,
+  pointLink,
+  readLink,
+  removeLeftovers,
+  repairColdLink,
+} from './layout.ts'
+import { Manifests } from './manifests.ts'
+import { leaveCleanMark, Marks, takeCleanMark } from './marks.ts'
+import { type RootLock, takeRootLock } from './root-lock.ts'
+import { Staging } from './stage.ts'
+import { verifyTree } from './verify-tree.ts'
+import { Workers } from './workers.ts'
 
 export interface TreesOptions {
   readonly root: string
@@ -33,18 +65,13 @@ export interface TreesWorld {
   readonly node: string
 }
 
-/** A small durable file. `load` gives null when there is none. @throws FleetError `JOURNAL_INVALID` when it is not JSON; disk errors on saving */
-export interface Shelf {
-  load(): Promise<unknown>
-  save(value: unknown): Promise<void>
-}
-
 /** Everything a puller does on its disk. One call of stage, swap or verify at a time. */
 export interface Trees {
   survey(): Promise<Survey>
   /**
    * Brings cold up to date (see `StageMode`). Aborting leaves cold unsealed at worst; what was written is found again by the next call.
-   * @throws FleetError `COLD_BUSY` · `COLD_QUIET` · `COLD_UNPROVABLE` (mode stage only) · `DISK_*` · `INODES_FULL` · `STORE_*` · `DIGEST_MISMATCH` ·
+   * A sweep throws nothing of the COLD_ kind as long as the tree could be swapped in: `busy` says why it is not armed.
+   * @throws FleetError `COLD_BUSY` · `COLD_QUIET` · `COLD_UNPROVABLE` · `DISK_*` · `INODES_FULL` · `STORE_*` · `DIGEST_MISMATCH` ·
    * `MANIFEST_INVALID` · `LIMITS_EXCEEDED`; hot is never touched. Rejects with the signal's reason when aborted.
    */
   stage(
@@ -53,7 +80,10 @@ export interface Trees {
   ): Promise<StageResult>
   /** The commit point. @throws FleetError `SWAP_FAILED`: survey again to learn where `hot` points */
   swap(to: TreeName): Promise<void>
-  /** Hashes every file again and compares with the manifest; writes nothing. A clean hot tree ends `unclean`. @throws FleetError `DISK_ERROR` · `STORE_*` when the manifest is not on this node */
+  /**
+   * Hashes every file again and compares with the manifest; writes nothing. A clean hot tree ends `unclean`.
+   * @throws FleetError `DISK_ERROR` · `STORE_*` when the manifest is not on this node · `TREE_DIFFERS` when the tree has no seal
+   */
   verify(tree: TreeName, signal: AbortSignal): Promise<TreeDifference>
   /** The manifest of a sealed tree, from this node alone; null when it has no seal or the copy is gone. */
   manifestOf(tree: TreeName): Promise<Manifest | null>
@@ -68,8 +98,187 @@ export interface Trees {
 
 /**
  * Takes the root: lock, layout, leftovers removed, `cold` link repaired.
- * @throws FleetError `ROOT_TAKEN` (the caller exits 75) · `ROOT_UNFIT` · `DISK_*`
+ * @throws FleetError `ROOT_TAKEN` (the caller exits 75) · `ROOT_UNFIT` · `DISK_*` · `SPAWN_FAILED`
  */
-export function openTrees(_options: TreesOptions, _world: TreesWorld): Promise<Trees> {
-  return Promise.reject(new InvariantError('the trees engine is not built yet'))
+export async function openTrees(options: TreesOptions, world: TreesWorld): Promise<Trees> {
+  if (options.owner !== undefined && process.getuid?.() !== 0) {
+    throw new FleetError('ROOT_UNFIT', `owner needs a puller that runs as root, this one is uid ${process.getuid?.()}`)
+  }
+  const layout = layoutOf(resolve(options.root))
+  layDirectories(layout)
+  const lock = await takeRootLock(join(layout.state, 'lock'))
+  try {
+    removeLeftovers(layout)
+    const cabinet = new Cabinet(layout.state)
+    cabinet.refill()
+    const ground: Ground = {
+      ...world,
+      layout,
+      app: options.app,
+      owner: options.owner ?? null,
+      cold: { ...options.coldInUse, quietSeconds: options.coldQuietSeconds },
+      repairSeconds: options.repairSeconds,
+      fetch: options.fetch,
+      cabinet,
+      manifests: new Manifests(layout.manifests, options.app),
+      marks: new Marks(cabinet, world.clock),
+    }
+    return new TreesOnDisk(ground, lock, !takeCleanMark(layout.state))
+  } catch (error) {
+    lock.release()
+    throw diskFault(error, `opening ${layout.root}`, layout.trees)
+  }
+}
+
+/** Enough for two cores to be busy; more threads only queue at the disk. */
+const MOST_THREADS = 4
+
+class TreesOnDisk implements Trees {
+  readonly journal: Shelf
+  readonly ratchet: Shelf
+  readonly shelf: SessionShelf
+  readonly #ground: Ground
+  readonly #lock: RootLock
+  readonly #spread = new Set<string>()
+  #unclean: boolean
+
+  constructor(ground: Ground, lock: RootLock, unclean: boolean) {
+    this.#ground = ground
+    this.#lock = lock
+    this.journal = ground.cabinet.jsonShelf('journal.json')
+    this.ratchet = ground.cabinet.jsonShelf('ratchet.json')
+    this.shelf = ground.cabinet.sessionShelf('session')
+    const hot = this.#hotTree()
+    // A first start has nothing to distrust.
+    this.#unclean = unclean && hot !== null
+    this.#repairCold(hot === 'elsewhere' ? null : hot)
+  }
+
+  async survey(): Promise<Survey> {
+    const link = this.#hotTree()
+    const hotTree = link === 'elsewhere' ? null : link
+    const sealed = { a: this.#sealed('a'), b: this.#sealed('b') }
+    const hot = hotTree && sealed[hotTree]
+    const coldTree = hotTree === null ? this.#coldWithoutHot(sealed) : otherTree(hotTree)
+    const cold = sealed[coldTree]
+    const armed = this.#ground.marks.isArmed(cold)
+    const hotFault = faultOf(link, hot)
+    return { hot, hotFault, hotTree, cold, coldTree, armed, unclean: this.#unclean, sealed }
+  }
+
+  async stage(
+    order: StageOrder,
+    options: { signal: AbortSignal; onProgress: (progress: StageProgress) => void },
+  ): Promise<StageResult> {
+    options.signal.throwIfAborted()
+    const { cold, coldTree, hotTree, armed } = await this.survey()
+    if (order.mode === 'stage' && cold?.manifest === order.manifest) return nothingToDo(armed)
+    return await this.#withWorkers(async (workers) => {
+      const job = { order, cold: coldTree, hot: hotTree, spread: this.#spread, ...options }
+      return await new Staging(this.#ground, job, workers).run()
+    })
+  }
+
+  async swap(to: TreeName): Promise<void> {
+    const { layout, marks, log } = this.#ground
+    try {
+      if (this.#sealed(to) === null) throw new FleetError('HOT_BROKEN', `trees/${to} has no seal`)
+      const from = (await this.survey()).hot
+      // Before the link moves: whatever happens in between, an unarmed tree only costs a sweep.
+      if (from?.tree !== to) marks.retire(from)
+      pointLink(layout, 'swap', layout.hot, to)
+    } catch (error) {
+      const cause = diskFault(error, 'moving the hot link', layout.root)
+      const why = cause instanceof Error ? cause.message : String(cause)
+      throw new FleetError('SWAP_FAILED', why, { cause })
+    }
+    this.#repairCold(to)
+    log.debug('hot link moved', { tree: to })
+  }
+
+  async verify(tree: TreeName, signal: AbortSignal): Promise<TreeDifference> {
+    const sealed = this.#sealed(tree)
+    if (sealed === null) throw new FleetError('TREE_DIFFERS', `trees/${tree} has no seal to verify against`)
+    const downloads = new Downloads(this.#ground, this.#ground.fetch)
+    const wanted = { build: sealed.build, digest: sealed.manifest }
+    const { manifest } = await this.#ground.manifests.get(wanted, downloads, signal)
+    const { layout, owner } = this.#ground
+    const difference = await this.#withWorkers((workers) =>
+      verifyTree(workers, layout.tree[tree], manifest.entries, owner, signal),
+    )
+    const clean = Object.values(difference).every((paths) => paths.length === 0)
+    if (clean && tree === this.#hotTree()) this.#unclean = false
+    return difference
+  }
+
+  async manifestOf(tree: TreeName): Promise<Manifest | null> {
+    const sealed = this.#sealed(tree)
+    return sealed && (this.#ground.manifests.load(sealed.manifest)?.manifest ?? null)
+  }
+
+  async knows(build: BuildId): Promise<Digest | null> {
+    return [this.#sealed('a'), this.#sealed('b')].find((sealed) => sealed?.build === build)?.manifest ?? null
+  }
+
+  async close(clean: boolean): Promise<void> {
+    try {
+      if (clean && !this.#unclean) leaveCleanMark(this.#ground.layout.state)
+    } catch (error) {
+      this.#ground.log.warn('no clean mark could be left', { error })
+    } finally {
+      this.#lock.release()
+    }
+  }
+
+  #hotTree(): TreeName | 'elsewhere' | null {
+    return readLink(this.#ground.layout, this.#ground.layout.hot)
+  }
+
+  #sealed(tree: TreeName): SealedTree | null {
+    const { layout } = this.#ground
+    // A seal beside nothing proves nothing.
+    if (!lstatSync(layout.tree[tree], { throwIfNoEntry: false })?.isDirectory()) return null
+    const seal = sealOf(this.#ground, tree)
+    return seal && { tree, build: seal.build, manifest: seal.manifest }
+  }
+
+  /** Before the first swap, or with the link lost: a tree that is sealed is kept for cold, so that staging it again finds it. */
+  #coldWithoutHot(sealed: Readonly<Record<TreeName, SealedTree | null>>): TreeName {
+    if (this.#ground.marks.isArmed(sealed.b)) return 'b'
+    return sealed.a === null && sealed.b !== null ? 'b' : 'a'
+  }
+
+  #repairCold(hot: TreeName | null): void {
+    const error = repairColdLink(this.#ground.layout, hot)
+    if (error !== null) this.#ground.log.warn('cold link not repaired', { error })
+  }
+
+  async #withWorkers<result>(work: (workers: Workers) => Promise<result>): Promise<result> {
+    const { tmp } = this.#ground.layout
+    try {
+      await using workers = new Workers(Math.min(MOST_THREADS, availableParallelism()))
+      return await work(workers)
+    } finally {
+      // Only now, with every thread ended, can nothing more be written there.
+      try {
+        emptyDirectory(tmp)
+      } catch (error) {
+        this.#ground.log.warn('leftovers not removed', { error })
+      }
+    }
+  }
+}
+
+function faultOf(link: TreeName | 'elsewhere' | null, hot: SealedTree | null): Trouble | null {
+  if (link === null || hot !== null) return null
+  const message =
+    link === 'elsewhere'
+      ? 'hot leads to neither of the two trees'
+      : `hot leads to trees/${link}, which has no valid seal`
+  return { code: 'HOT_BROKEN', message }
+}
+
+function nothingToDo(armed: boolean): StageResult {
+  const none = { fetchedBytes: 0, keptBytes: 0, copiedBytes: 0, writtenFiles: 0, ms: 0 }
+  return { ...none, how: 'nothing', drift: [], armed, busy: null }
 }

@@ -1,0 +1,175 @@
+// Owns bringing files into a tree: copies from this node first, then whatever is missing from the store, on several threads at once.
+import { FleetError } from '#fleet/errors.ts'
+import { type FetchPlan, fetchPlan, type Segment } from '#fleet/fetch-plan.ts'
+import { type Manifest, objectsOf } from '#fleet/manifest.ts'
+import type { CopySource } from '#fleet/stage-plan.ts'
+import type { StageProgress } from '../core/trees.ts'
+import { printable } from './directories.ts'
+import { cutFrames, type Downloads } from './fetch.ts'
+import type { FileOrder, WrongFile } from './tree-writer.ts'
+import type { Workers } from './workers.ts'
+
+export interface Bringing {
+  readonly manifest: Manifest
+  readonly workers: Workers
+  readonly downloads: Downloads
+  readonly signal: AbortSignal
+  readonly onProgress: (progress: StageProgress) => void
+}
+
+/** Requests that are on their way at once. */
+const LANES = 4
+const COPY_BATCH = 256
+
+export function fileOrder(manifest: Manifest, index: number): FileOrder {
+  const entry = manifest.entries[index]
+  if (entry?.type !== 'f') throw new RangeError(`entry ${index} is no file`)
+  const { path, size, mode, mtime, content } = entry
+  return { entry: index, path, size, mode, mtime, content }
+}
+
+/** Copies files from a tree. @returns entries whose source was not what it should be: they must be fetched */
+export async function copyFiles(
+  bringing: Bringing,
+  tree: string,
+  files: readonly { readonly entry: number; readonly from: CopySource }[],
+  place: boolean,
+): Promise<number[]> {
+  const { manifest, workers, signal } = bringing
+  const wrong: WrongFile[] = []
+  let next = 0
+  const drive = async (thread: number): Promise<void> => {
+    for (let from = next; from < files.length; from = next) {
+      signal.throwIfAborted()
+      next = from + COPY_BATCH
+      const batch = files
+        .slice(from, next)
+        .map(({ entry, from: { path } }) => ({ file: fileOrder(manifest, entry), source: path }))
+      wrong.push(...(await workers.call(thread, 'copy', [tree, batch, place])))
+    }
+  }
+  await Promise.all(Array.from({ length: workers.count }, (_, thread) => drive(thread)))
+  return wrong.map((file) => file.entry)
+}
+
+/**
+ * Fetches files out of the artifact. What arrives wrong is asked for once more: a second time it is the artifact that is wrong.
+ * @returns how; @throws FleetError `DIGEST_MISMATCH` · `STORE_*` · `DISK_*`
+ */
+export async function fetchFiles(
+  bringing: Bringing,
+  entries: readonly number[],
+  place: boolean,
+): Promise<'ranges' | 'whole'> {
+  const { manifest, workers } = bringing
+  const empty = entries.filter((entry) => manifest.entries[entry]?.size === 0)
+  const none = new Uint8Array(0)
+  if (empty.length > 0) {
+    const files = empty.map((entry) => ({ file: fileOrder(manifest, entry), content: none }))
+    await workers.call(0, 'writeWhole', [files, place])
+  }
+  const plan = planFor(manifest, entries)
+  if (plan.segments.length === 0) return 'ranges'
+  const version = await artifactVersion(bringing)
+  const wrong = await fetchSegments(bringing, plan, version, place, 0)
+  if (wrong.length > 0) {
+    const again = planFor(manifest, [...new Set(wrong.map((file) => file.entry))])
+    const still = await fetchSegments(bringing, again, version, place, plan.bytes)
+    if (still.length > 0) throw mismatch(manifest, still)
+  }
+  return plan.whole ? 'whole' : 'ranges'
+}
+
+function planFor(manifest: Manifest, entries: readonly number[]): FetchPlan {
+  return fetchPlan(manifest.entries, manifest.frames, manifest.artifact.bytes, entries)
+}
+
+/** @throws FleetError `STORE_MISSING` · `DIGEST_MISMATCH` when the object has another length than the manifest says */
+export async function artifactVersion({ manifest, downloads, signal }: Bringing): Promise<string> {
+  const name = objectsOf.artifact(manifest.build)
+  const facts = await downloads.find(name, signal)
+  if (facts === null) {
+    throw new FleetError('STORE_MISSING', `the artifact of ${manifest.build} is not in the store; hot still runs`)
+  }
+  if (facts.bytes !== manifest.artifact.bytes) {
+    throw new FleetError(
+      'DIGEST_MISMATCH',
+      `the artifact of ${manifest.build} has ${facts.bytes} bytes, the manifest says ${manifest.artifact.bytes}; hot still runs`,
+    )
+  }
+  return facts.version
+}
+
+function mismatch(manifest: Manifest, wrong: readonly WrongFile[]): FleetError {
+  const [first] = wrong
+  const entry = manifest.entries[first?.entry ?? -1]
+  const others = wrong.length > 1 ? ` and ${wrong.length - 1} more files` : ''
+  return new FleetError(
+    'DIGEST_MISMATCH',
+    `artifact of ${manifest.build}: ${printable(entry?.path ?? '')}: want ${entry?.content}, got ${first?.got}${others}; hot still runs`,
+  )
+}
+
+async function fetchSegments(
+  bringing: Bringing,
+  plan: FetchPlan,
+  version: string,
+  place: boolean,
+  doneBefore: number,
+): Promise<WrongFile[]> {
+  const wrong: WrongFile[] = []
+  const totalBytes = doneBefore + plan.bytes
+  let doneBytes = doneBefore
+  const onBytes = (bytes: number) => {
+    doneBytes += bytes
+    bringing.onProgress({ doneBytes, totalBytes })
+  }
+  const failed = new AbortController()
+  const signal = AbortSignal.any([bringing.signal, failed.signal])
+  const waiting = plan.segments.values()
+  const lane = async (thread: number): Promise<void> => {
+    for (const segment of waiting) {
+      wrong.push(...(await fetchSegment({ ...bringing, signal }, plan, segment, version, place, thread, onBytes)))
+    }
+  }
+  const lanes = Array.from({ length: LANES }, (_, thread) =>
+    lane(thread).catch((error: unknown) => {
+      // One lane's end is everyone's: the first reason is the one to tell.
+      failed.abort(error)
+      throw error
+    }),
+  )
+  const ends = await Promise.allSettled(lanes)
+  bringing.signal.throwIfAborted()
+  if (failed.signal.aborted) throw failed.signal.reason
+  if (ends.some((end) => end.status === 'rejected')) throw new FleetError('STORE_UNREACHABLE', 'a download failed')
+  return wrong
+}
+
+/** One request, its frames handed to one thread in their order; a frame is fetched while the one before is written, no more. */
+async function fetchSegment(
+  { manifest, workers, downloads, signal }: Bringing,
+  plan: FetchPlan,
+  segment: Segment,
+  version: string,
+  place: boolean,
+  thread: number,
+  onBytes: (bytes: number) => void,
+): Promise<WrongFile[]> {
+  const range = { start: segment.start, end: segment.start + segment.bytes }
+  const stream = downloads.stream(objectsOf.artifact(manifest.build), range, version, signal)
+  const wrong: WrongFile[] = []
+  let before: Promise<WrongFile[]> = Promise.resolve([])
+  for await (const { index, bytes } of cutFrames(stream, manifest.frames, segment.first)) {
+    onBytes(bytes.byteLength)
+    const pieces = plan.pieces.get(index)
+    wrong.push(...(await before))
+    if (pieces === undefined) continue
+    const orders = pieces.map(({ entry, ...part }) => ({ ...part, file: fileOrder(manifest, entry) }))
+    const rawBytes = manifest.frames[index]?.rawBytes ?? 0
+    before = workers.call(thread, 'writeFrame', [bytes, rawBytes, orders, place], [bytes.buffer])
+    before.catch(() => undefined)
+  }
+  wrong.push(...(await before))
+  return wrong
+}

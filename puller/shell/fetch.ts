@@ -1,0 +1,184 @@
+// Owns getting bytes out of the store: resumed where they broke off, watched for stalls, held to a rate, counted.
+import { backoffMs } from '#fleet/backoff.ts'
+import { FleetError, isFleetError } from '#fleet/errors.ts'
+import type { Frame } from '#fleet/manifest.ts'
+import type { BuildStore, ByteRange, Clock, Logger } from '#fleet/ports.ts'
+
+export interface FetchOptions {
+  readonly maxBytesPerSecond: number | null
+  /** Slower than this over `stallSeconds` counts as stalled: a body can stall for ever, and no one else would notice. */
+  readonly minBytesPerSecond: number
+  readonly stallSeconds: number
+}
+
+export interface FetchWorld {
+  readonly store: BuildStore
+  readonly clock: Clock
+  readonly log: Logger
+}
+
+/** Rounds without a single byte after which a download is given up for now. */
+const FRUITLESS_ROUNDS = 4
+const BACKOFF = { floorMs: 200, ceilingMs: 5_000 }
+
+/** The downloads of one staging. */
+export class Downloads {
+  readonly #world: FetchWorld
+  readonly #options: FetchOptions
+  #freeAtMs = 0
+  /** Bytes that came from the store, those that had to be thrown away included. */
+  fetchedBytes = 0
+
+  constructor(world: FetchWorld, options: FetchOptions) {
+    this.#world = world
+    this.#options = options
+  }
+
+  /**
+   * Streams a range of an object; what breaks off is taken up again at the byte where it stopped.
+   * @param version as `BuildStore.find` gave it: a replaced object is never mixed with the old one
+   * @throws FleetError `STORE_*`; the signal's reason
+   */
+  async *stream(name: string, range: ByteRange, version: string, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    let at = range.start
+    for (let fruitless = 0; at < range.end; ) {
+      try {
+        for await (const part of this.#watched(name, { start: at, end: range.end }, version, signal)) {
+          if (at + part.byteLength > range.end) {
+            throw new FleetError('STORE_BAD_ANSWER', `the store sent more of ${name} than was asked for`)
+          }
+          at += part.byteLength
+          fruitless = 0
+          this.fetchedBytes += part.byteLength
+          yield part
+          await this.#pace(part.byteLength, signal)
+        }
+        if (at < range.end) throw new FleetError('STORE_UNREACHABLE', `${name} ended at byte ${at} of ${range.end}`)
+      } catch (error) {
+        signal.throwIfAborted()
+        fruitless += 1
+        const lasting = !isFleetError(error) || error.kind !== 'transient' || error.code === 'STORE_CHANGED'
+        if (lasting || fruitless >= FRUITLESS_ROUNDS) throw error
+        this.#world.log.warn('download broke off', { object: name, atBytes: at, code: error.code })
+        const { clock } = this.#world
+        await clock.sleep(backoffMs(BACKOFF, fruitless, clock.random()), signal)
+      }
+    }
+  }
+
+  /** All of an object, when it is no longer than `mostBytes`. @throws FleetError `LIMITS_EXCEEDED` · `STORE_*` */
+  async whole(name: string, mostBytes: number, signal: AbortSignal): Promise<Uint8Array | null> {
+    const facts = await this.find(name, signal)
+    if (facts === null) return null
+    if (facts.bytes > mostBytes) {
+      throw new FleetError('LIMITS_EXCEEDED', `${name} has ${facts.bytes} bytes, at most ${mostBytes} are read`)
+    }
+    const parts: Uint8Array[] = []
+    for await (const part of this.stream(name, { start: 0, end: facts.bytes }, facts.version, signal)) parts.push(part)
+    return Buffer.concat(parts)
+  }
+
+  /** Facts of an object; asked again a few times while the store does not answer. A store that is mute counts as stalled. */
+  async find(name: string, signal: AbortSignal): Promise<{ bytes: number; version: string } | null> {
+    for (let round = 1; ; round += 1) {
+      const stop = new AbortController()
+      try {
+        const asked = this.#world.store.find(name, AbortSignal.any([signal, stop.signal]))
+        return await this.#within(asked, this.#options.stallSeconds * 1_000, name)
+      } catch (error) {
+        stop.abort()
+        signal.throwIfAborted()
+        if (!isFleetError(error) || error.kind !== 'transient' || round >= FRUITLESS_ROUNDS) throw error
+        const { clock } = this.#world
+        await clock.sleep(backoffMs(BACKOFF, round, clock.random()), signal)
+      }
+    }
+  }
+
+  async *#watched(name: string, range: ByteRange, version: string, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    const stallMs = this.#options.stallSeconds * 1_000
+    const { clock, store } = this.#world
+    const stop = new AbortController()
+    const body = store.read(name, { range, version }, AbortSignal.any([signal, stop.signal]))
+    const parts = body[Symbol.asyncIterator]()
+    // Only time spent waiting for the store counts: a full disk queue or our own rate limit is no stall of its.
+    let waitedMs = 0
+    let bytes = 0
+    try {
+      for (;;) {
+        const from = clock.monotonic()
+        const next = await this.#within(parts.next(), stallMs, name)
+        waitedMs += clock.monotonic() - from
+        if (next.done) return
+        bytes += next.value.byteLength
+        if (waitedMs >= stallMs) {
+          if (bytes * 1_000 < this.#options.minBytesPerSecond * waitedMs) throw stalled(name, bytes, waitedMs)
+          waitedMs = 0
+          bytes = 0
+        }
+        yield next.value
+      }
+    } finally {
+      stop.abort()
+      // Not awaited: a body that never settles would hold us here for ever.
+      parts.return?.().catch(() => undefined)
+    }
+  }
+
+  async #within<value>(asked: Promise<value>, limitMs: number, name: string): Promise<value> {
+    const done = new AbortController()
+    asked.catch(() => undefined)
+    const late = this.#world.clock.sleep(limitMs, done.signal).then(
+      () => Promise.reject(stalled(name, 0, limitMs)),
+      () => new Promise<never>(() => undefined),
+    )
+    try {
+      return await Promise.race([asked, late])
+    } finally {
+      done.abort()
+    }
+  }
+
+  async #pace(bytes: number, signal: AbortSignal): Promise<void> {
+    const rate = this.#options.maxBytesPerSecond
+    if (rate === null) return
+    const nowMs = this.#world.clock.monotonic()
+    this.#freeAtMs = Math.max(this.#freeAtMs, nowMs) + (bytes * 1_000) / rate
+    if (this.#freeAtMs > nowMs) await this.#world.clock.sleep(this.#freeAtMs - nowMs, signal)
+  }
+}
+
+function stalled(name: string, bytes: number, ms: number): FleetError {
+  return new FleetError('STORE_STALLED', `${name}: ${bytes} bytes came in ${Math.round(ms / 1_000)} s; hot still runs`)
+}
+
+/**
+ * Cuts a stream that begins with the frame `first` into frames, each in memory of its own that can be handed to another thread.
+ * @throws FleetError `STORE_BAD_ANSWER` when the stream ends inside a frame
+ */
+export async function* cutFrames(
+  stream: AsyncIterable<Uint8Array>,
+  frames: readonly Frame[],
+  first: number,
+): AsyncGenerator<{ index: number; bytes: Uint8Array<ArrayBuffer> }> {
+  let index = first
+  let filled = 0
+  let bytes = new Uint8Array(frames[index]?.bytes ?? 0)
+  for await (const part of stream) {
+    for (let at = 0; at < part.byteLength; ) {
+      const taken = part.subarray(at, at + bytes.byteLength - filled)
+      bytes.set(taken, filled)
+      filled += taken.byteLength
+      at += taken.byteLength
+      if (filled < bytes.byteLength) continue
+      yield { index, bytes }
+      index += 1
+      filled = 0
+      bytes = new Uint8Array(frames[index]?.bytes ?? 0)
+      if (bytes.byteLength === 0 && at < part.byteLength) {
+        throw new FleetError('STORE_BAD_ANSWER', 'the artifact goes on after its last frame')
+      }
+    }
+  }
+  if (filled > 0) throw new FleetError('STORE_BAD_ANSWER', `the artifact ends inside frame ${index}`)
+}

@@ -1,0 +1,30 @@
+// Owns asking before a tree is changed whether the volume has room for it.
+import { statfsSync } from 'node:fs'
+import { formatBytes } from '#fleet/duration.ts'
+import { FleetError } from '#fleet/errors.ts'
+
+/** Kept free beside what a staging needs: for the journal, the seal, and others on the volume. */
+const RESERVE_BYTES = 1024 * 1024
+const RESERVE_INODES = 16
+const MARGIN = 1.1
+
+/** @throws FleetError `DISK_FULL` · `INODES_FULL`; nothing was changed (failures C1, C3) */
+export function checkRoom(volume: string, need: { readonly bytes: number; readonly inodes: number }): void {
+  const { bavail, bsize, files, ffree } = statfsSync(volume)
+  const free = bavail * bsize
+  const bytes = Math.ceil(need.bytes * MARGIN) + RESERVE_BYTES
+  if (need.bytes > 0 && bytes > free) {
+    throw new FleetError(
+      'DISK_FULL',
+      `needs ${formatBytes(bytes)}, ${formatBytes(free)} free on the volume of the trees; nothing changed, hot still runs`,
+    )
+  }
+  // Some file systems have no fixed number of inodes and say 0.
+  const inodes = Math.ceil(need.inodes * MARGIN) + RESERVE_INODES
+  if (files > 0 && need.inodes > 0 && inodes > ffree) {
+    throw new FleetError(
+      'INODES_FULL',
+      `needs ${inodes} inodes, ${ffree} free on the volume of the trees; nothing changed, hot still runs`,
+    )
+  }
+}

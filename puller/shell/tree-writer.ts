@@ -1,0 +1,203 @@
+// Owns writing the files of a tree: each as a new inode, hashed as it is written, and renamed into place only when it is right. Runs in a worker.
+import { createHash, type Hash, hash } from 'node:crypto'
+import { closeSync, fstatSync, readSync } from 'node:fs'
+import { zstdDecompressSync } from 'node:zlib'
+import { Directories } from './directories.ts'
+import * as disk from './disk.ts'
+import { errnoOf } from './disk-faults.ts'
+
+/** A file of the build. */
+export interface FileOrder {
+  /** Index in the manifest. */
+  readonly entry: number
+  readonly path: string
+  readonly size: number
+  readonly mode: number
+  /** Whole seconds since 1970. */
+  readonly mtime: number
+  /** SHA-256 in hexadecimal. */
+  readonly content: string
+}
+
+/** A part of a file inside the raw bytes of a frame. */
+export interface FilePiece {
+  readonly file: FileOrder
+  readonly offset: number
+  readonly bytes: number
+  readonly at: number
+}
+
+/** A file whose bytes were not those of the build; nothing of it is left. */
+export interface WrongFile {
+  readonly entry: number
+  readonly got: string
+}
+
+interface OpenFile {
+  readonly fd: number
+  readonly sum: Hash
+  written: number
+}
+
+export interface WriterOptions {
+  readonly tree: string
+  /** Where files lie until they are right; on the volume of the tree, and of this attempt alone. */
+  readonly attempt: string
+  readonly owner: disk.Owner | null
+}
+
+const COPY_BYTES = 1024 * 1024
+
+export class TreeWriter {
+  readonly #options: WriterOptions
+  readonly #directories: Directories
+  readonly #open = new Map<number, OpenFile>()
+  readonly #buffer = Buffer.allocUnsafe(COPY_BYTES)
+
+  constructor(options: WriterOptions) {
+    this.#options = options
+    this.#directories = new Directories(options.tree)
+  }
+
+  close(): void {
+    for (const { fd } of this.#open.values()) closeSync(fd)
+    this.#directories.close()
+  }
+
+  /** Tells the writer that directories came or went. */
+  forget(): void {
+    this.#directories.forget()
+  }
+
+  /**
+   * Decompresses a frame and writes the parts of files in it. Frames of one file must come in order, to the same writer.
+   * @returns the files that were finished with wrong bytes; all of the frame's when it is no frame of `rawBytes`
+   */
+  writeFrame(frame: Uint8Array, rawBytes: number, pieces: readonly FilePiece[], place: boolean): WrongFile[] {
+    const raw = decompress(frame, rawBytes)
+    if (raw === null) return pieces.map(({ file }) => this.#drop(file.entry, 'a broken frame'))
+    return pieces.flatMap((piece) => this.#writePiece(raw, piece, place) ?? [])
+  }
+
+  /** Writes files whose whole content is at hand; those of no bytes among them. */
+  writeWhole(
+    files: readonly { readonly file: FileOrder; readonly content: Uint8Array }[],
+    place: boolean,
+  ): WrongFile[] {
+    return files.flatMap(({ file, content }) => {
+      const piece = { file, offset: 0, bytes: content.byteLength, at: 0 }
+      return this.#writePiece(content, piece, place) ?? []
+    })
+  }
+
+  /** Copies files out of a tree of this node. @returns those that are not there or whose bytes are others by now */
+  copy(
+    from: string,
+    files: readonly { readonly file: FileOrder; readonly source: string }[],
+    place: boolean,
+  ): WrongFile[] {
+    const sources = new Directories(from)
+    try {
+      return files.flatMap(({ file, source }) => this.#copyOne(sources, source, file, place) ?? [])
+    } finally {
+      sources.close()
+    }
+  }
+
+  /** Renames files that were finished aside to where they belong. */
+  place(files: readonly FileOrder[]): void {
+    for (const file of files) disk.rename('stage.place', this.#aside(file.entry), this.#directories.at(file.path))
+  }
+
+  #aside(entry: number): string {
+    return `${this.#options.attempt}/${entry}`
+  }
+
+  #writePiece(raw: Uint8Array, piece: FilePiece, place: boolean): WrongFile | null {
+    const { file } = piece
+    const part = raw.subarray(piece.offset, piece.offset + piece.bytes)
+    if (piece.bytes === file.size) {
+      const got = hash('sha256', part)
+      if (got !== file.content) return { entry: file.entry, got }
+      const fd = disk.create('stage.create', this.#aside(file.entry))
+      this.#writeAndFinish(fd, part, file, place)
+      return null
+    }
+    const open = piece.at === 0 ? this.#begin(file.entry) : this.#open.get(file.entry)
+    // Its beginning was broken: it was reported then.
+    if (open === undefined || open.written !== piece.at) return this.#drop(file.entry, 'parts out of order')
+    open.sum.update(part)
+    disk.writeAll('stage.write', open.fd, part)
+    open.written += part.byteLength
+    return open.written === file.size ? this.#end(file, open, place) : null
+  }
+
+  #begin(entry: number): OpenFile {
+    this.#drop(entry, '')
+    const open = { fd: disk.create('stage.create', this.#aside(entry)), sum: createHash('sha256'), written: 0 }
+    this.#open.set(entry, open)
+    return open
+  }
+
+  #end(file: FileOrder, open: OpenFile, place: boolean): WrongFile | null {
+    const got = open.sum.digest('hex')
+    if (got !== file.content) return this.#drop(file.entry, got)
+    this.#open.delete(file.entry)
+    this.#writeAndFinish(open.fd, new Uint8Array(0), file, place)
+    return null
+  }
+
+  #writeAndFinish(fd: number, rest: Uint8Array, file: FileOrder, place: boolean): void {
+    try {
+      if (rest.byteLength > 0) disk.writeAll('stage.write', fd, rest)
+      disk.dress('stage.dress', fd, file.mode, file.mtime, this.#options.owner)
+    } finally {
+      closeSync(fd)
+    }
+    if (place) this.place([file])
+  }
+
+  #drop(entry: number, got: string): WrongFile {
+    const open = this.#open.get(entry)
+    if (open !== undefined) {
+      closeSync(open.fd)
+      this.#open.delete(entry)
+      disk.unlink('stage.drop', this.#aside(entry))
+    }
+    return { entry, got }
+  }
+
+  #copyOne(sources: Directories, source: string, file: FileOrder, place: boolean): WrongFile | null {
+    let fd: number
+    try {
+      fd = sources.openFile(source)
+    } catch (error) {
+      if (errnoOf(error) === 'EIO') throw error
+      return { entry: file.entry, got: 'no such file' }
+    }
+    try {
+      const stat = fstatSync(fd)
+      if (!stat.isFile() || stat.size !== file.size) return { entry: file.entry, got: `${stat.size} bytes` }
+      let wrong: WrongFile | null = null
+      for (let at = 0; at < file.size && wrong === null; ) {
+        const bytes = readSync(fd, this.#buffer, 0, Math.min(COPY_BYTES, file.size - at), at)
+        if (bytes === 0) return this.#drop(file.entry, 'a file that shrinks')
+        wrong = this.#writePiece(this.#buffer, { file, offset: 0, bytes, at }, place)
+        at += bytes
+      }
+      return wrong
+    } finally {
+      closeSync(fd)
+    }
+  }
+}
+
+/** The raw bytes of a frame, its checksum checked; null when it is not a frame of exactly so many bytes. */
+function decompress(frame: Uint8Array, rawBytes: number): Buffer | null {
+  try {
+    const raw = zstdDecompressSync(frame, { maxOutputLength: rawBytes })
+    return raw.byteLength === rawBytes ? raw : null
+  } catch {
+    return null
+  }
+}

@@ -1,0 +1,84 @@
+// Owns the body of a worker thread: one synchronous operation per message, its answer or its error sent back.
+import { parentPort } from 'node:worker_threads'
+import { FleetError } from '#fleet/errors.ts'
+import { whoUses } from './in-use.ts'
+import { finish, prepare } from './tree-shape.ts'
+import { TreeWriter, type WriterOptions } from './tree-writer.ts'
+import { factsOf, hashFiles, walk } from './walk.ts'
+
+let writer: TreeWriter | null = null
+
+function openWriter(options: WriterOptions): void {
+  writer?.close()
+  writer = new TreeWriter(options)
+}
+
+function withWriter<args extends unknown[], result>(
+  method: (writer: TreeWriter, ...args: args) => result,
+): (...args: args) => result {
+  return (...args) => {
+    if (writer === null) throw new TypeError('the writer is not open')
+    return method(writer, ...args)
+  }
+}
+
+/** What a worker can do. */
+export const operations = {
+  walk,
+  factsOf,
+  hashFiles,
+  whoUses,
+  prepare,
+  finish,
+  openWriter,
+  forget: withWriter((it) => it.forget()),
+  writeFrame: withWriter((it, ...args: Parameters<TreeWriter['writeFrame']>) => it.writeFrame(...args)),
+  writeWhole: withWriter((it, ...args: Parameters<TreeWriter['writeWhole']>) => it.writeWhole(...args)),
+  copy: withWriter((it, ...args: Parameters<TreeWriter['copy']>) => it.copy(...args)),
+  place: withWriter((it, ...args: Parameters<TreeWriter['place']>) => it.place(...args)),
+} as const
+
+export type Operations = typeof operations
+
+/** A request to a worker. */
+export interface WorkerCall {
+  readonly id: number
+  readonly operation: keyof Operations
+  readonly args: readonly unknown[]
+}
+
+/** Its answer. Errors lose their class on the way between threads: what matters of them is carried by name. */
+export type WorkerAnswer =
+  | { readonly id: number; readonly value: unknown }
+  | { readonly id: number; readonly error: CarriedError }
+
+export interface CarriedError {
+  readonly fleetCode: string | null
+  readonly message: string
+  readonly code: string | undefined
+  readonly errno: number | undefined
+  readonly stack: string | undefined
+}
+
+parentPort?.on('message', (call: WorkerCall) => {
+  try {
+    const operation = operations[call.operation] as (...args: readonly unknown[]) => unknown
+    parentPort?.postMessage({ id: call.id, value: operation(...call.args) } satisfies WorkerAnswer)
+  } catch (error) {
+    parentPort?.postMessage({ id: call.id, error: carry(error) } satisfies WorkerAnswer)
+  }
+})
+
+function carry(error: unknown): CarriedError {
+  if (!(error instanceof Error)) {
+    return { fleetCode: null, message: String(error), code: undefined, errno: undefined, stack: undefined }
+  }
+  const { code, errno } = error as NodeJS.ErrnoException
+  return {
+    fleetCode: error instanceof FleetError ? error.code : null,
+    message: error.message,
+    code,
+    errno,
+    stack: error.stack,
+  }
+}
