@@ -131,6 +131,12 @@ export const ERRORS = {
   // Rollouts
   NOT_INITIALISED: { kind: 'refused', title: 'This app has no target key yet', fix: 'conduct init' },
   RING_EMPTY: { kind: 'refused', title: 'The ring has no nodes', fix: 'start a puller with this app and ring' },
+  BUILD_QUARANTINED: {
+    kind: 'refused',
+    title: 'This build may not be released',
+    fix: 'conduct release BUILD --retry lifts the quarantine',
+  },
+  ROLLOUT_OPEN: { kind: 'refused', title: 'Another rollout is open', fix: 'conduct status' },
   ROLLOUT_FAILED: { kind: 'failed', title: 'The rollout did not succeed' },
   NOT_CONVERGED: { kind: 'failed', title: 'Not every node arrived in time', fix: 'conduct status' },
   NO_ELIGIBLE_BUILD: { kind: 'refused', title: 'There is no build to release', fix: 'conduct publish DIR' },

@@ -1,0 +1,171 @@
+// Owns how a release begins: a new rollout, the open one resumed, nothing to do, or a refusal with the fact that refuses it.
+import type { BuildId, Name } from '#fleet/build.ts'
+import type { ErrorCode } from '#fleet/errors.ts'
+import type { CatalogEntry } from '#fleet/ports.ts'
+import type { BuildRef, Rollout } from '#fleet/rollout.ts'
+import { forceIn, isRegressed, runningUnder } from './force.ts'
+import { describeStanding } from './ownership.ts'
+import { type Beginning, isOver } from './reduce.ts'
+import { isSettled, type RingView } from './standing.ts'
+
+/** What a person asked for. */
+export interface ReleaseWish {
+  readonly app: Name
+  /** Null: the newest build that may be released. */
+  readonly build: BuildId | null
+  readonly by: string
+  readonly reason: string
+  readonly adopt: boolean
+  readonly restart: boolean
+  /** Once more where nodes refused the build, or where it is under quarantine. */
+  readonly retry: boolean
+  /** Id and time of a rollout, should one begin. */
+  readonly id: string
+  readonly at: string
+}
+
+export interface ReleaseFacts {
+  /** In the order of the plan. */
+  readonly rings: readonly RingView[]
+  readonly rollout: Rollout | null
+  /** Newest first. */
+  readonly builds: readonly CatalogEntry[]
+}
+
+export interface Refusal {
+  readonly kind: 'refuse'
+  readonly code: ErrorCode
+  readonly message: string
+}
+
+export type ReleaseStart =
+  | { readonly kind: 'begin'; readonly beginning: Beginning; readonly ends: Rollout | null }
+  | { readonly kind: 'resume'; readonly rollout: Rollout }
+  | { readonly kind: 'already'; readonly build: BuildId }
+  | Refusal
+
+const refuse = (code: ErrorCode, message: string): Refusal => ({ kind: 'refuse', code, message })
+
+export function startRelease(wish: ReleaseWish, facts: ReleaseFacts): ReleaseStart {
+  const entry = chooseBuild(wish, facts)
+  if ('kind' in entry) return entry
+  const open = facts.rollout !== null && !isOver(facts.rollout) ? facts.rollout : null
+  if (open !== null && !wish.adopt) return resumeOr(open, entry)
+  const trouble = facts.rings.map((view) => unfit(view, facts.rollout, wish.adopt)).find((found) => found !== null)
+  if (trouble) return trouble
+  const there = facts.rings.every((view) => runsAlready(view, entry.build))
+  if (there && !wish.restart && !wish.retry) return { kind: 'already', build: entry.build }
+  return { kind: 'begin', beginning: beginningOf(wish, facts, entry), ends: open }
+}
+
+function chooseBuild(wish: ReleaseWish, { builds }: ReleaseFacts): CatalogEntry | Refusal {
+  if (wish.build === null) {
+    const newest = builds.find(({ quarantine }) => quarantine === null)
+    if (newest !== undefined) return newest
+    const why = builds.length === 0 ? 'nothing is published yet' : 'every published build is under quarantine'
+    return refuse('NO_ELIGIBLE_BUILD', why)
+  }
+  const entry = builds.find(({ build }) => build === wish.build)
+  if (entry === undefined) return refuse('BUILD_UNKNOWN', `no build ${wish.build} of ${wish.app} is published`)
+  if (entry.quarantine !== null && !wish.retry) {
+    const { by, reason } = entry.quarantine
+    return refuse('BUILD_QUARANTINED', `${entry.build} is under quarantine by ${by}: ${reason}`)
+  }
+  return entry
+}
+
+function resumeOr(open: Rollout, entry: CatalogEntry): ReleaseStart {
+  const what = `rollout ${open.id} of ${open.build} by ${open.by} is open (${open.phase})`
+  if (open.phase === 'recalling') {
+    return refuse('ROLLOUT_OPEN', `${what}: it is being rolled back; conduct rollback brings that to its end`)
+  }
+  if (open.build !== entry.build) {
+    return refuse(
+      'ROLLOUT_OPEN',
+      `${what}: conduct release ${open.build} goes on with it, conduct rollback ends it; ${entry.build} was not started`,
+    )
+  }
+  if (open.hold !== null) {
+    const { by, code, reason } = open.hold
+    if (code === 'orphan-write') return refuse('ORPHAN_WRITE', reason)
+    return refuse('ROLLOUT_OPEN', `${what} and held by ${by}: ${reason}`)
+  }
+  return { kind: 'resume', rollout: open }
+}
+
+/** Why a ring cannot be released to as it stands. */
+function unfit(view: RingView, rollout: Rollout | null, adopt: boolean): Refusal | null {
+  const { ring, standing, nodes } = view
+  const known = rollout !== null && ring in rollout.fallbacks
+  if (standing.kind === 'gone' && !known && nodes.length === 0) {
+    return refuse('NOT_INITIALISED', `ring ${ring} has no target key`)
+  }
+  if (nodes.length === 0) return refuse('RING_EMPTY', `no node of ring ${ring} has ever reported`)
+  if (adopt) return null
+  if (standing.kind === 'gone') {
+    const fix = known ? 'conduct release --adopt writes it anew' : `conduct init --ring ${ring} creates it`
+    return refuse(
+      'TARGET_GONE',
+      `the target key of ${ring} is gone; its ${nodes.length} nodes keep what they run; ${fix}`,
+    )
+  }
+  if (standing.kind !== 'record') {
+    return refuse('ORPHAN_WRITE', `${describeStanding(view)}; nothing was written`)
+  }
+  if (isRegressed(view, rollout)) {
+    return refuse('ORPHAN_WRITE', `${describeStanding(view)}, below what nodes accepted already; nothing was written`)
+  }
+  if (!isSettled(standing.target)) {
+    return refuse(
+      'ORPHAN_WRITE',
+      `${describeStanding(view)} for a part of the ring, and no rollout is open; nothing was written`,
+    )
+  }
+  return null
+}
+
+function runsAlready({ standing }: RingView, build: BuildId): boolean {
+  return standing.kind === 'record' && isSettled(standing.target) && standing.target.build === build
+}
+
+function beginningOf(wish: ReleaseWish, facts: ReleaseFacts, entry: CatalogEntry): Beginning {
+  const fallbacks = facts.rings.map((view): [string, BuildRef | null] => {
+    const force = forceIn(view, facts.rollout, facts.builds)
+    const running = runningUnder(force)
+    // Where the build runs already, the way back is the one it has.
+    return [view.ring, running?.build === entry.build ? (force?.fallback ?? null) : (running ?? mostRun(view, facts))]
+  })
+  return {
+    app: wish.app,
+    id: wish.id,
+    build: entry.build,
+    manifest: entry.manifest,
+    by: wish.by,
+    reason: wish.reason,
+    at: wish.at,
+    stages: facts.rings.map(({ ring }) => ({ ring, share: 100 })),
+    fallbacks: Object.fromEntries(fallbacks),
+    attempt: wish.retry ? 1 + highestAttempt(facts.rings) : 1,
+    activation: wish.restart ? wish.id : null,
+    adopt: wish.adopt,
+  }
+}
+
+/** When no record tells what ran: what most nodes say they run, if its manifest is known. */
+function mostRun(view: RingView, { builds }: ReleaseFacts): BuildRef | null {
+  if (view.standing.kind === 'record') return null
+  const ran = builds.map((entry) => ({
+    entry,
+    count: view.nodes.filter(({ status }) => status.hot === entry.build).length,
+  }))
+  const most = ran.filter(({ count }) => count > 0).sort((a, b) => b.count - a.count)[0]
+  return most === undefined ? null : { build: most.entry.build, manifest: most.entry.manifest }
+}
+
+function highestAttempt(rings: readonly RingView[]): number {
+  const said = rings.flatMap(({ nodes, standing }) => [
+    ...nodes.map(({ status }) => status.attempt),
+    standing.kind === 'record' ? standing.target.attempt : 1,
+  ])
+  return Math.max(1, ...said)
+}
