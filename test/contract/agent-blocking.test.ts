@@ -39,7 +39,11 @@ for (const world of consulWorlds()) {
       assert.equal(answer.index, from)
       return answer
     }
-    await consul.put('w/a', '1')
+
+    await t.test('whoever waits on an empty store hears of the very first write', async () => {
+      const answer = await wakes('/v1/kv/w/a', () => consul.put('w/a', '1'))
+      assert.equal(answer.status, 200)
+    })
     await consul.put('w/b', '1')
 
     await t.test('a write to the key wakes its reader with the new value', async () => {

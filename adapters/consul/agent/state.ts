@@ -14,8 +14,8 @@ const MAX_LOCK_DELAY_MS = 60_000
 export class State {
   readonly entries = new Map<string, Entry>()
   readonly sessions = new Map<string, Session>()
-  /** Index of the last commit. */
-  index = 0
+  /** Index of the last commit. Never 1 for a write: that is what a reader of an empty store waits on. */
+  index = 1
   /** Index of the last change of any key, deletions too. */
   keysIndex = 0
   sessionsIndex = 0
