@@ -3,7 +3,7 @@ import { assert } from '#fleet/assert.ts'
 import type { Because, Rollout } from '#fleet/rollout.ts'
 import { stateOf } from '#fleet/roster.ts'
 import { ALL, type Target } from '#fleet/target.ts'
-import { raiseOrder, stageOrder } from './orders.ts'
+import { type Order, raiseOrder, stageOrder } from './orders.ts'
 import { ahead, isOurs, mayBeginOver, orphanHold } from './ownership.ts'
 import type { Opening, Plan, Signals } from './plan.ts'
 import { raise } from './raise.ts'
@@ -50,16 +50,23 @@ function rollBack(cause: string, outcome: string, because: readonly Because[] = 
   return { action: { type: 'rollBack', cause, outcome }, because }
 }
 
-/** A ring that runs the build already (another rollout brought it) is passed; otherwise it begins with pre-staging. */
+/**
+ * A ring that runs the build already is passed, or told once more when this rollout asks for another attempt or activation; every other
+ * one begins with pre-staging.
+ */
 function begin(rollout: Rollout, view: RingView, now: number): Plan {
-  const stands = view.standing.kind === 'record' ? view.standing.target : null
-  if (stands !== null && stands.build === rollout.build && stands.cutoff === ALL && !(rollout.activation ?? null)) {
-    return passStage(rollout)
-  }
-  if (!rollout.adopt && !mayBeginOver(rollout, view)) {
+  const { standing } = view
+  const stands = standing.kind === 'record' || standing.kind === 'bare' ? standing.target : null
+  const asked = stands !== null && stands.build === rollout.build && stands.cutoff === ALL && !stands.recall
+  const again = (rollout.activation ?? null) !== null || (rollout.attempt ?? 1) > (stands?.attempt ?? 1)
+  if (asked && standing.kind === 'record' && !again) return passStage(rollout)
+  if (!rollout.adopt && !mayBeginOver(rollout, view) && !(asked && standing.kind === 'record')) {
     return { action: { type: 'hold', hold: orphanHold(view, now) }, because: [] }
   }
-  const order = { kind: 'stage', ring: view.ring, target: stageOrder(rollout, view, now), taken: [] } as const
+  const staged = stageOrder(rollout, view, now)
+  const order: Order = asked
+    ? { kind: 'raise', ring: view.ring, target: { ...staged, cutoff: ALL }, taken: [] }
+    : { kind: 'stage', ring: view.ring, target: staged, taken: [] }
   return { action: { type: 'order', order }, because: [] }
 }
 

@@ -1,6 +1,7 @@
 // Owns how a rollback begins: what goes back to what in each ring, or why nothing does.
+import { assert } from '#fleet/assert.ts'
 import type { BuildId, Name } from '#fleet/build.ts'
-import type { BuildRef, Rollout } from '#fleet/rollout.ts'
+import type { Rollout } from '#fleet/rollout.ts'
 import type { Refusal, ReleaseFacts } from './beginning.ts'
 import { type Force, forceIn, goodBefore } from './force.ts'
 import { beginRollout, isOver, reduce } from './reduce.ts'
@@ -77,7 +78,8 @@ function grouped(known: readonly Reversed[]): readonly (readonly Reversed[])[] {
 /** A rollout that is born on its way back. Its marks tell `plan` what it takes back, as if it had brought it. */
 function reversal(wish: RollbackWish, group: readonly Reversed[], facts: ReleaseFacts, index: number): Rollout {
   const [first] = group
-  const { build, manifest } = first?.force.build as BuildRef
+  assert(first !== undefined, 'a group holds a ring')
+  const { build, manifest } = first.force.build
   const { app, by, reason, at } = wish
   const id = index === 0 ? wish.id : `${wish.id}-${index + 1}`
   const stages = group.map(({ ring }) => ({ ring, share: 100 }))
