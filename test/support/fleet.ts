@@ -92,6 +92,10 @@ export interface FleetOptions {
   readonly puller?: (node: { index: number; name: string; root: string }) => Record<string, unknown>
   readonly conductor?: Record<string, unknown>
   readonly env?: Record<string, string>
+  /** Where a node's root lies, for volumes of a test's own; a folder of the fleet's unless told. */
+  readonly rootOf?: (name: string) => string
+  /** Leaves the pullers to be started by the test. */
+  readonly unstarted?: boolean
 }
 
 function fleetNode(name: string, root: string, dir: string, env: Record<string, string>): FleetNode {
@@ -144,8 +148,8 @@ export async function startFleet(t: TestContext, options: FleetOptions): Promise
   const nodes: FleetNode[] = []
   for (let index = 0; index < options.nodes; index += 1) {
     const name = `node-${index + 1}`
-    const root = join(dir, name)
-    await mkdir(root)
+    const root = options.rootOf?.(name) ?? join(dir, name)
+    await mkdir(root, { recursive: true })
     const node = fleetNode(name, root, dir, env)
     const quick = { coldQuietSeconds: 0, bareWaveSeconds: 0, fetch: { spreadSeconds: 0 } }
     const config = {
@@ -167,14 +171,16 @@ export async function startFleet(t: TestContext, options: FleetOptions): Promise
     run([join(PROJECT, 'conductor/conduct'), ...args], { cwd: dir, env: { HOTCOLD_CONFIG: configFile, ...env } })
   const init = await conduct('init', '--ring', ring)
   if (init.code !== 0) throw new Error(`conduct init: ${init.stderr}`)
-  for (const node of nodes) node.start()
+  if (!options.unstarted) for (const node of nodes) node.start()
 
   const status = async (): Promise<StatusView> => {
     const said = await conduct('status', '--json')
     if (said.stdout === '') throw new Error(`conduct status: ${said.stderr}`)
     return JSON.parse(said.stdout) as StatusView
   }
-  await until('every node reports', async () => (await status()).rings[0]?.counts.total === options.nodes, 30_000)
+  if (!options.unstarted) {
+    await until('every node reports', async () => (await status()).rings[0]?.counts.total === options.nodes, 30_000)
+  }
   return {
     dir,
     configFile,
