@@ -4,7 +4,7 @@ import type { Pin, Pins } from '#fleet/ports.ts'
 import { readPin } from '#fleet/wire.ts'
 import type { ConsulClient } from './client.ts'
 
-/** This node's pin; null when there is none or it has expired. A pin that cannot be read holds: someone meant to stop this node. */
+/** This node's pin; null when there is none or it has expired. */
 export function pins(
   client: ConsulClient,
   options: { readonly app: string; readonly ring: string; readonly node: string },
@@ -21,7 +21,8 @@ export function pins(
   }
 }
 
-function pinOf(raw: Uint8Array): Pin {
+/** A pin that cannot be read holds: someone meant to stop this node. */
+export function pinOf(raw: Uint8Array): Pin {
   try {
     return readPin(raw)
   } catch (error) {

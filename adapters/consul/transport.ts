@@ -208,8 +208,7 @@ export function openTransport(options: ConsulOptions): ConsulPackage {
     }, next)
   })
   consul._ext('onResponse', (request, next) => {
-    if (request.err === undefined && badValue(request.res?.body))
-      request.err = new BrokenAnswer('a value is not base64')
+    if (request.err === undefined && badValue(request.res?.body)) request.err = new SyntaxError('a value is not base64')
     next()
   })
   return consul

@@ -1,7 +1,8 @@
 // Owns reading an operator's pin of a node in memory.
+
+import { pinOf } from '#adapters/consul/pins.ts'
 import { DEFAULT_PREFIX, keysOf } from '#fleet/keys.ts'
 import type { Clock, Pins } from '#fleet/ports.ts'
-import { readPin } from '#fleet/wire.ts'
 import { begin, type Records } from './records.ts'
 
 /** The pin of one node; null when there is none or it has expired. */
@@ -15,9 +16,9 @@ export function memoryPins(
       begin(signal)
       const record = records.get(key)
       if (record === null) return null
-      const { by, reason, expires } = readPin(record.value)
-      if (expires !== null && Date.parse(expires) <= options.clock.now()) return null
-      return { by, reason, expires }
+      const pin = pinOf(record.value)
+      if (pin.expires !== null && Date.parse(pin.expires) <= options.clock.now()) return null
+      return pin
     },
   }
 }
