@@ -1,0 +1,34 @@
+// Owns the freshness of the documents: links that lead somewhere, pages printed from code, a README that stays short.
+import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
+import { join, posix } from 'node:path'
+import { test } from 'node:test'
+import { MACHINE_DOC, machineDoc } from '#test/support/machine-doc.ts'
+import { filesMatching, PROJECT, readText } from '#test/support/source.ts'
+
+const documents = (): readonly string[] => filesMatching('*.md', 'docs/**/*.md')
+
+test('every link of the documents leads to a file', () => {
+  const dead = documents().flatMap((path) =>
+    [...readText(path).matchAll(/\]\((?!https?:)([^)#]+)[^)]*\)/g)]
+      .map(([, to = '']) => posix.join(posix.dirname(path), to))
+      .filter((to) => !existsSync(join(PROJECT, to)))
+      .map((to) => `${path} → ${to}`),
+  )
+  assert.ok(documents().length > 5)
+  assert.deepEqual(dead, [])
+})
+
+test('the diagram of a node is printed from the table it runs by', () => {
+  assert.equal(readText(MACHINE_DOC), machineDoc(), 'stale: npm run docs')
+})
+
+test('the README is a screen and a half, and names the two commands that exist', () => {
+  const readme = readText('README.md')
+  assert.ok(readme.split('\n').length <= 75)
+  const { scripts } = JSON.parse(readText('package.json')) as { scripts: Record<string, string> }
+  for (const name of ['demo', 'test', 'ok']) {
+    assert.ok(scripts[name] !== undefined, `${name} is a script`)
+    assert.match(readme, new RegExp(`npm (run )?${name}\\b`))
+  }
+})
