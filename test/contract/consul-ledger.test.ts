@@ -1,0 +1,141 @@
+// Owns the promises of the ports a conductor writes through (locks, ledger, catalog), the same in memory, on the embedded agent and on real Consul.
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import type { BuildId, Name } from '#fleet/build.ts'
+import type { LedgerChange } from '#fleet/ports.ts'
+import { readTarget } from '#fleet/wire.ts'
+import { APP, code, entryOf, event, note, nothing, portWorlds, RING, rolloutOf, text } from '#test/support/ports.ts'
+
+for (const world of portWorlds) {
+  test(`${world.name}: F7: a lease has one holder, named to whoever comes second, and is free when it is released`, async (t: TestContext) => {
+    const { locks, signal } = await world.start(t)
+    assert.equal(await locks.holder(signal), null)
+    const lease = await locks.acquire(note('ana'), signal)
+    assert.deepEqual(await locks.holder(signal), { ...note('ana'), session: lease.session })
+    await assert.rejects(locks.acquire(note('ben'), signal), (error) => {
+      assert.ok(code('LEASE_HELD')(error))
+      assert.match(String(error), /ana/)
+      return true
+    })
+    assert.equal(lease.lost.aborted, false)
+    await lease[Symbol.asyncDispose]()
+    assert.equal(lease.lost.aborted, true)
+    assert.equal(await locks.holder(signal), null)
+    await using again = await locks.acquire(note('ben'), signal)
+    assert.notEqual(again.session, lease.session)
+  })
+
+  test(`${world.name}: A22: a fenced holder can write nothing more; fencing one that is gone already just takes the lease`, async (t: TestContext) => {
+    const { locks, ledger, signal } = await world.start(t)
+    await ledger.init([RING], signal)
+    const old = await locks.acquire(note('ana'), signal)
+    const seen = await ledger.view([RING], signal)
+    await using lease = await locks.fence(old.session, note('ben'), signal)
+    await assert.rejects(ledger.commit(old, seen, { ...nothing, events: [event('late')] }, signal), code('LEASE_LOST'))
+    assert.deepEqual(await ledger.history(9, signal), [])
+    await ledger.commit(lease, seen, { ...nothing, events: [event('taken')] }, signal)
+    await assert.rejects(locks.fence(old.session, note('chloe'), signal), code('LEASE_HELD'))
+    await lease[Symbol.asyncDispose]()
+    await using third = await locks.fence(old.session, note('chloe'), signal)
+    assert.equal((await locks.holder(signal))?.session, third.session)
+    await old[Symbol.asyncDispose]()
+  })
+
+  test(`${world.name}: init makes what is missing and touches nothing that is there`, async (t: TestContext) => {
+    const { ledger, signal, put, keys } = await world.start(t)
+    await put(keys.target('canary'), 'garbage')
+    assert.deepEqual(await ledger.init([RING, 'canary' as Name], signal), [RING])
+    assert.deepEqual(await ledger.init([RING, 'canary' as Name], signal), [])
+    const { targets } = await ledger.view([RING, 'canary' as Name, 'none' as Name], signal)
+    const made = readTarget(targets[RING]?.raw ?? new Uint8Array(), { app: APP, ring: RING })
+    assert.deepEqual([made.build, made.generation, made.cutoff], [null, 0, 0])
+    assert.equal(text(targets.canary?.raw), 'garbage')
+    assert.deepEqual(targets.none, { raw: null, index: 0 })
+    await assert.rejects(ledger.init(['rollout' as Name], signal), code('NAME_INVALID'))
+  })
+
+  test(`${world.name}: a commit writes target, rollout and chained history, and answers requests, all at once`, async (t: TestContext) => {
+    const { ledger, locks, signal } = await world.start(t)
+    await ledger.init([RING], signal)
+    const request = { id: 'q1', verb: 'rollback', args: {}, by: 'ana', expires: 'soon', generations: {} }
+    await ledger.ask(request, signal)
+    await ledger.ask(request, signal)
+    await assert.rejects(ledger.ask({ ...request, by: 'ben' }, signal), code('WRITE_CONFLICT'))
+    await using lease = await locks.acquire(note('ana'), signal)
+    const seen = await ledger.view([RING], signal)
+    assert.deepEqual([seen.rollout, seen.tail, seen.requests], [null, null, [request]])
+    const change = { targets: { [RING]: Buffer.from('b2') }, rollout: rolloutOf(), answered: ['q1'] }
+    await ledger.commit(lease, seen, { ...change, events: [event('one'), event('two')] }, signal)
+    const after = await ledger.view([RING], signal)
+    assert.equal(text(after.targets[RING]?.raw), 'b2')
+    assert.partialDeepStrictEqual(after.rollout?.record, rolloutOf())
+    assert.deepEqual(after.requests, [])
+    assert.equal(after.tail?.seq, 2)
+    const [two, one] = await ledger.history(9, signal)
+    assert.deepEqual([one?.event, one?.seq, one?.prev], ['one', 1, ''])
+    assert.deepEqual([two?.event, two?.seq, two?.prev.length], ['two', 2, 64])
+    assert.deepEqual(
+      (await ledger.history(1, signal)).map((each) => each.seq),
+      [2],
+    )
+    await ledger.withdraw('q1', signal)
+  })
+
+  test(`${world.name}: A24: nothing at all is written when anything that was read has changed`, async (t: TestContext) => {
+    const { ledger, locks, signal, put, keys } = await world.start(t)
+    const other = 'canary' as Name
+    await ledger.init([RING, other], signal)
+    await using lease = await locks.acquire(note('ana'), signal)
+    const seen = await ledger.view([RING, other], signal)
+    await put(keys.target(other), 'by hand')
+    const change: LedgerChange = { ...nothing, targets: { [RING]: Buffer.from('b2') }, events: [event('one')] }
+    await assert.rejects(ledger.commit(lease, seen, change, signal), (error) => {
+      assert.ok(code('WRITE_CONFLICT')(error))
+      assert.match(String(error), /canary\/target/)
+      return true
+    })
+    const after = await ledger.view([RING, other], signal)
+    assert.deepEqual(after.targets[RING], seen.targets[RING])
+    assert.equal(after.tail, null)
+    await ledger.commit(lease, after, change, signal)
+    await assert.rejects(ledger.commit(lease, after, change, signal), code('WRITE_CONFLICT'))
+    assert.equal((await ledger.view([RING], signal)).tail?.seq, 1)
+  })
+
+  test(`${world.name}: the newest of a long history is found, and it reads back newest first`, async (t: TestContext) => {
+    const { ledger, locks, signal } = await world.start(t)
+    await ledger.init([RING], signal)
+    await using lease = await locks.acquire(note('ana'), signal)
+    let seen = await ledger.view([RING], signal)
+    for (let turn = 0; turn < 3; turn += 1) {
+      const events = Array.from({ length: 45 }, (_, at) => event(`e${turn * 45 + at + 1}`))
+      await ledger.commit(lease, seen, { ...nothing, events }, signal)
+      seen = await ledger.view([RING], signal)
+      assert.equal(seen.tail?.seq, (turn + 1) * 45)
+    }
+    const history = await ledger.history(130, signal)
+    assert.deepEqual(
+      history.map((each) => each.event),
+      Array.from({ length: 130 }, (_, at) => `e${135 - at}`),
+    )
+  })
+
+  test(`${world.name}: catalog entries are put by compare-and-set and listed newest first; broken ones are reported`, async (t: TestContext) => {
+    const { catalog, signal, put, rejected, keys } = await world.start(t)
+    const [old, young] = [entryOf('b1', '2026-11-22T10:00:00Z'), entryOf('b2', '2026-11-22T11:00:00Z')]
+    assert.deepEqual(await catalog.list(signal), [])
+    assert.equal(await catalog.find('b1' as BuildId, signal), null)
+    await catalog.put(young, 0, signal)
+    await catalog.put(old, 0, signal)
+    await put(keys.build('b3'), '{"v":1}')
+    assert.deepEqual(await catalog.list(signal), [young, old])
+    assert.deepEqual(rejected, [keys.build('b3')])
+    const found = await catalog.find('b1' as BuildId, signal)
+    assert.deepEqual(found?.entry, old)
+    const good = { ...old, good: { [RING]: '2026-11-22T12:00:00Z' } }
+    await catalog.put(good, found?.index ?? 0, signal)
+    await assert.rejects(catalog.put(old, found?.index ?? 0, signal), code('WRITE_CONFLICT'))
+    await assert.rejects(catalog.put(old, 0, signal), code('WRITE_CONFLICT'))
+    assert.deepEqual((await catalog.find('b1' as BuildId, signal))?.entry, good)
+  })
+}
