@@ -120,14 +120,15 @@ export interface Ratchet {
 
 export const NO_RATCHET: Ratchet = { generation: -1, modifyIndex: 0 }
 
-/** An order as it was read: a record's generation, or a bare id's. */
+/** An order as it was read: a record's generation, or a bare id's. `stale`: the leader did not vouch for the read (for a record: false unless told). */
 export type OrderMark =
-  | { readonly kind: 'record'; readonly generation: number; readonly modifyIndex: number }
+  | { readonly kind: 'record'; readonly generation: number; readonly modifyIndex: number; readonly stale?: boolean }
   | { readonly kind: 'bare'; readonly generation: number | null; readonly modifyIndex: number; readonly stale: boolean }
 
 /**
  * `accept` moves the ratchet; `known` is the order in force (or an equal of it) and changes nothing; `regressed` is older than what was
- * accepted; `confirm` asks for a read that is not stale, because a bare id is ordered by ModifyIndex alone.
+ * accepted; `confirm` asks for a read that is not stale: because a bare id is ordered by ModifyIndex alone, or because a record of a
+ * higher generation was written before the bare id in force (a server that is behind still shows it) or comes from a rebuilt Consul.
  */
 export type Admission =
   | { readonly verdict: 'accept'; readonly ratchet: Ratchet }
@@ -137,8 +138,10 @@ export type Admission =
 export function admit(ratchet: Ratchet, mark: OrderMark): Admission {
   const { generation, modifyIndex } = mark
   if (mark.kind === 'record') {
-    if (mark.generation > ratchet.generation)
+    if (mark.generation > ratchet.generation) {
+      if (mark.stale && modifyIndex < ratchet.modifyIndex) return { verdict: 'confirm' }
       return { verdict: 'accept', ratchet: { generation: mark.generation, modifyIndex } }
+    }
     return {
       verdict: mark.generation === ratchet.generation && modifyIndex <= ratchet.modifyIndex ? 'known' : 'regressed',
     }
