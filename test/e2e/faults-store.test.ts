@@ -59,10 +59,9 @@ test('B6: an altered artifact never gets in: the digest is told, hot stays, and 
 
 test('B4: a mute S3 stalls nobody: the node says so, serves on, and stages when the bytes flow again', async (t) => {
   const rgw = await startRgw(t)
-  const bucket = await rgw.bucket()
   const proxy = await startProxy(t, rgw.endpoint)
-  const store = { url: `s3://${bucket}/builds`, region: 'us-east-1', pathStyle: true, endpoint: rgw.endpoint }
-  const env = { AWS_ACCESS_KEY_ID: rgw.accessKeyId, AWS_SECRET_ACCESS_KEY: rgw.secretAccessKey }
+  const store = { url: `s3://${rgw.bucket}/builds`, region: 'us-east-1', pathStyle: true, endpoint: rgw.endpoint }
+  const { env } = rgw
   const story = await startStory(t, {
     store,
     env,
