@@ -13,15 +13,22 @@ const DRAW_MS = 200
 /** Elsewhere than on a terminal, a line about the traffic this often. */
 const TELL_MS = 4_000
 
+export interface DemoOptions {
+  /** Leave everything running at the end. */
+  readonly keep: boolean
+  /** Take the embedded agent even where a `consul` binary is found. */
+  readonly embedded: boolean
+}
+
 /**
  * Runs the demo: three builds, two releases under load, a broken one, a rollback with the store switched off.
  * Exit code 0 when every promise was kept, 1 when one was not.
  */
-export async function demo(options: { readonly keep: boolean }, world: DemoWorld): Promise<number> {
+export async function demo(options: DemoOptions, world: DemoWorld): Promise<number> {
   const began = world.clock.monotonic()
   world.stderr.write('Setting up: Consul, a store, eight nodes …\n')
   try {
-    await using scene = await setScene(world)
+    await using scene = await setScene(world, options.embedded)
     const code = await withLiveView(scene, async () => {
       const findings = await tell(scene)
       scene.screen.clear()

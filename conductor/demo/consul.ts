@@ -16,7 +16,7 @@ const FETCHED = join(PROJECT, '.cache/consul/root/usr/bin/consul')
 const READY_LIMIT_MS = 15_000
 const LOOK_MS = 50
 
-type Env = Readonly<Record<string, string | undefined>>
+type Env = NodeJS.ProcessEnv
 
 function findBinary(env: Env): string | null {
   const candidates = (env.PATH ?? '').split(delimiter).filter((dir) => dir !== '')
@@ -43,9 +43,15 @@ export async function freePorts(count: number): Promise<readonly number[]> {
   return ports
 }
 
-/** Starts a Consul for one demo and waits until it takes writes. */
-export async function startConsul(dir: string, running: Children, env: Env, clock: Clock): Promise<DemoConsul> {
-  const binary = findBinary(env)
+/** Starts a Consul for one demo and waits until it takes writes. @param embedded take the embedded agent even where there is a binary */
+export async function startConsul(
+  dir: string,
+  running: Children,
+  world: { readonly env: Env; readonly clock: Clock },
+  embedded: boolean,
+): Promise<DemoConsul> {
+  const { env, clock } = world
+  const binary = embedded ? null : findBinary(env)
   const [http = 0, server = 0, serf = 0, wan = 0] = await freePorts(4)
   const url = `http://127.0.0.1:${http}`
   const argv =
@@ -64,7 +70,8 @@ export async function startConsul(dir: string, running: Children, env: Env, cloc
     }
     await clock.sleep(LOOK_MS)
   }
-  return { url, what: binary === null ? 'the embedded agent (no consul binary was found)' : `consul from ${binary}` }
+  const why = embedded ? '' : ' (no consul binary was found)'
+  return { url, what: binary === null ? `the embedded agent${why}` : `${binary}, started for the demo` }
 }
 
 /** A fresh leader answers reads a moment before it registers its own node, and refuses sessions until then. */

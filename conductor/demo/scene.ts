@@ -63,8 +63,8 @@ export interface Scene extends AsyncDisposable {
   conduct(...args: readonly string[]): Promise<Ran>
 }
 
-/** Sets everything up but the load and the pullers' first build. Disposing ends every process and removes every file. */
-export async function setScene(world: DemoWorld): Promise<Scene> {
+/** Sets everything up, with a Consul of its own (@param embedded: the embedded agent even where a binary is found), but the load and the pullers' first build. Disposing ends every process and removes every file. */
+export async function setScene(world: DemoWorld, embedded: boolean): Promise<Scene> {
   const { clock, env } = world
   const dir = mkdtempSync(join(tmpdir(), 'hotcold-demo-'))
   const running = children(clock)
@@ -75,7 +75,7 @@ export async function setScene(world: DemoWorld): Promise<Scene> {
     await rm(dir, { recursive: true, force: true })
   }
   try {
-    const consul = await startConsul(dir, running, env, clock)
+    const consul = await startConsul(dir, running, world, embedded)
     const storeDir = join(dir, 'store')
     mkdirSync(storeDir)
     const place: Place = { dir, consulUrl: consul.url, storeDir }
