@@ -1,0 +1,96 @@
+// Owns what Prometheus may know of a puller: names, units, and no build in a label but on `puller_info`.
+import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { type NodeStatus, PHASES } from '#fleet/node-status.ts'
+import type { StageResult } from './core/trees.ts'
+
+export interface PullerMetrics {
+  readonly contentType: string
+  render(): Promise<string>
+  status(status: NodeStatus): void
+  staged(result: StageResult): void
+  swapped(outcome: 'swapped' | 'reverted' | 'failed'): void
+  jobFinished(kind: string, ms: number, ok: boolean): void
+  request(report: { readonly kind: string; readonly outcome: string; readonly ms: number }): void
+}
+
+export function createMetrics(): PullerMetrics {
+  const registry = new Registry()
+  const registers = [registry]
+  const info = new Gauge({ name: 'puller_info', help: 'Builds of this node', labelNames: ['hot', 'cold'], registers })
+  const phase = new Gauge({
+    name: 'puller_phase',
+    help: '1 for the phase the node is in',
+    labelNames: ['phase'],
+    registers,
+  })
+  const generation = new Gauge({ name: 'puller_target_generation', help: 'Highest generation accepted', registers })
+  const armed = new Gauge({ name: 'puller_armed', help: '1 when a rollback to cold needs no sweep', registers })
+  const refused = new Gauge({
+    name: 'puller_refused',
+    help: '1 while the node refuses what it is asked to run',
+    registers,
+  })
+  const trouble = new Gauge({
+    name: 'puller_trouble',
+    help: '1 for each trouble there is now',
+    labelNames: ['code'],
+    registers,
+  })
+  const fetched = new Counter({ name: 'puller_fetched_bytes_total', help: 'Bytes read from the store', registers })
+  const kept = new Counter({ name: 'puller_kept_bytes_total', help: 'Bytes that staging found in place', registers })
+  const copied = new Counter({
+    name: 'puller_copied_bytes_total',
+    help: 'Bytes that staging copied on this node',
+    registers,
+  })
+  const stagings = new Counter({
+    name: 'puller_stagings_total',
+    help: 'Finished stagings by the way they took',
+    labelNames: ['how'],
+    registers,
+  })
+  const swaps = new Counter({
+    name: 'puller_swaps_total',
+    help: 'Moves of the hot link',
+    labelNames: ['outcome'],
+    registers,
+  })
+  const jobs = new Histogram({
+    name: 'puller_job_seconds',
+    help: 'How long each kind of job took',
+    labelNames: ['job', 'outcome'],
+    buckets: [0.01, 0.05, 0.25, 1, 5, 15, 60, 300],
+    registers,
+  })
+  const requests = new Histogram({
+    name: 'puller_consul_request_seconds',
+    help: 'Requests to Consul, blocking queries included',
+    labelNames: ['kind', 'outcome'],
+    buckets: [0.005, 0.025, 0.1, 0.5, 2.5, 10, 70],
+    registers,
+  })
+  for (const outcome of ['swapped', 'reverted', 'failed']) swaps.inc({ outcome }, 0)
+  return {
+    contentType: registry.contentType,
+    render: () => registry.metrics(),
+    status(status) {
+      info.reset()
+      info.set({ hot: status.hot ?? '', cold: status.cold ?? '' }, 1)
+      for (const one of PHASES) phase.set({ phase: one }, one === status.phase ? 1 : 0)
+      generation.set(status.generation)
+      armed.set(status.armed ? 1 : 0)
+      refused.set(status.refusal === null ? 0 : 1)
+      trouble.reset()
+      for (const { code } of status.troubles) trouble.set({ code }, 1)
+    },
+    staged(result) {
+      fetched.inc(result.fetchedBytes)
+      kept.inc(result.keptBytes)
+      copied.inc(result.copiedBytes)
+      stagings.inc({ how: result.how })
+    },
+    swapped: (outcome) => swaps.inc({ outcome }),
+    jobFinished: (job, ms, ok) => jobs.observe({ job, outcome: ok ? 'ok' : 'failed' }, ms / 1_000),
+    request: ({ kind, outcome, ms }) => requests.observe({ kind, outcome }, ms / 1_000),
+  }
+}

@@ -1,0 +1,104 @@
+// Owns the puller's two doors: a socket in its root for the commands of this machine, and metrics and health over HTTP.
+import { rm } from 'node:fs/promises'
+import { createServer, request, type Server, type ServerResponse } from 'node:http'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { FleetError } from '#fleet/errors.ts'
+
+/** What a door answers: a status and a JSON value, or text. */
+export interface Reply {
+  readonly code: number
+  readonly body: unknown
+  readonly type?: string
+}
+
+export type Answerer = (method: string, path: string) => Promise<Reply | null>
+
+export function controlSocketOf(root: string): string {
+  return join(root, '.hotcold', 'control.sock')
+}
+
+function send(response: ServerResponse, reply: Reply): void {
+  const body = reply.type === undefined ? JSON.stringify(reply.body) : String(reply.body)
+  response.writeHead(reply.code, { 'content-type': reply.type ?? 'application/json' })
+  response.end(body)
+}
+
+function serverOf(answer: Answerer): Server {
+  const server = createServer((incoming, response) => {
+    incoming.resume()
+    const path = new URL(incoming.url ?? '/', 'http://node').pathname
+    answer(incoming.method ?? 'GET', path).then(
+      (reply) => send(response, reply ?? { code: 404, body: { error: `there is nothing at ${path}` } }),
+      (error: unknown) =>
+        send(response, { code: 500, body: { error: error instanceof Error ? error.message : String(error) } }),
+    )
+  })
+  // A caller that trickles its request must not hold a door open.
+  server.headersTimeout = 5_000
+  server.requestTimeout = 10_000
+  return server
+}
+
+export interface Listening {
+  readonly address: string
+  close(): Promise<void>
+}
+
+function closing(server: Server): () => Promise<void> {
+  return () =>
+    new Promise((resolve) => {
+      server.close(() => resolve())
+      server.closeAllConnections()
+    })
+}
+
+/** @param listen `address:port`, port 0 for a free one. @throws FleetError `CONFIG_INVALID` when it cannot be had */
+export async function listenOn(listen: string, answer: Answerer): Promise<Listening> {
+  const [, host = '', port = '0'] = /^\[?(.*?)\]?:(\d+)$/.exec(listen) ?? []
+  const server = serverOf(answer)
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (cause) => reject(new FleetError('CONFIG_INVALID', `cannot listen on ${listen}`, { cause })))
+    server.listen({ host, port: Number(port) }, resolve)
+  })
+  const at = server.address()
+  const address = typeof at === 'object' && at !== null ? `${host}:${at.port}` : listen
+  return { address, close: closing(server) }
+}
+
+/** Opens the control socket; only this user may speak to it. The root's lock is ours, so one that lies there is a dead puller's. */
+export async function openControl(root: string, answer: Answerer): Promise<Listening> {
+  const socket = controlSocketOf(root)
+  await rm(socket, { force: true })
+  const server = serverOf(answer)
+  const before = process.umask(0o177)
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject)
+      server.listen(socket, resolve)
+    })
+  } finally {
+    process.umask(before)
+  }
+  const close = closing(server)
+  return { address: socket, close: () => close().finally(() => rm(socket, { force: true })) }
+}
+
+/** Asks the puller that owns this root; null when none is running. */
+export function askControl(root: string, method: string, path: string, limitMs: number): Promise<Reply | null> {
+  return new Promise((resolve, reject) => {
+    const asked = request({ socketPath: controlSocketOf(root), method, path, signal: AbortSignal.timeout(limitMs) })
+    asked.once('error', (error) => {
+      const gone = 'code' in error && (error.code === 'ENOENT' || error.code === 'ECONNREFUSED')
+      if (gone) resolve(null)
+      else reject(new FleetError('ROOT_TAKEN', `the puller that owns ${root} does not answer`, { cause: error }))
+    })
+    asked.once('response', (response) => {
+      text(response).then(
+        (body) => resolve({ code: response.statusCode ?? 500, body: JSON.parse(body) as unknown }),
+        reject,
+      )
+    })
+    asked.end()
+  })
+}

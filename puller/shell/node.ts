@@ -1,0 +1,284 @@
+// Owns a running node: admission, machine, status and the two doors, put together from ports and taken apart in order.
+import { describeError, FleetError, isFleetError } from '#fleet/errors.ts'
+import type { NodeStatus, Trouble } from '#fleet/node-status.ts'
+import type { Catalog, Clock, Logger, Maintenance, Pins, StatusSink, TargetFeed, WatchFolder } from '#fleet/ports.ts'
+import { NO_RATCHET } from '#fleet/target.ts'
+import { decodeJournal } from '../core/journal.ts'
+import { rollbackTo } from '../core/machine.ts'
+import { type Journal, recover } from '../core/recover.ts'
+import { gist, statusOf } from '../core/report.ts'
+import type { Job, NodeEvent, NodeState, Step } from '../core/state.ts'
+import type { StageResult, TreeName } from '../core/trees.ts'
+import { type Accepted, decodeAccepted, type Reader, ratchetIn } from './accepted.ts'
+import { type Admission, openAdmission } from './admission.ts'
+import { type EffectsOptions, openEffects, type Perform, soundnessOfHot } from './effects.ts'
+import { type Listening, openControl, type Reply } from './listen.ts'
+import { type Loop, startLoop } from './loop.ts'
+import { openPublisher, type Publisher } from './publisher.ts'
+import type { Trees } from './trees.ts'
+import { openTurns, type TurnOptions } from './turn.ts'
+
+/** What a node tells its metrics. */
+export interface Observer {
+  status(status: NodeStatus): void
+  staged(result: StageResult): void
+  swapped(outcome: 'swapped' | 'reverted' | 'failed'): void
+  jobFinished(kind: string, ms: number, ok: boolean): void
+}
+
+/** Consul, as far as a node needs it; null for a node that is run without it. */
+export interface Upstream {
+  readonly feed: TargetFeed
+  readonly catalog: Catalog
+  readonly pins: Pins
+  readonly sink: StatusSink
+}
+
+export interface NodeWorld {
+  readonly trees: Trees
+  readonly upstream: Upstream | null
+  readonly maintenance: Maintenance
+  readonly watch: WatchFolder
+  readonly clock: Clock
+  readonly log: Logger
+  readonly observer: Observer
+}
+
+export type NodeOptions = EffectsOptions & TurnOptions
+
+export interface RunningNode {
+  readonly loop: Loop
+  readonly status: () => NodeStatus
+  /** Resolves when the machine stopped; rejects by a bug of ours. */
+  readonly ended: Promise<void>
+}
+
+interface Remembered {
+  readonly accepted: Accepted
+  readonly journal: Journal | null
+  readonly trouble: Trouble | null
+}
+
+/** Reads what the last puller left. What cannot be read is told and rebuilt; what a newer puller wrote stops this one. */
+export async function remember(trees: Trees, reader: Reader, log: Logger): Promise<Remembered> {
+  let trouble: Trouble | null = null
+  const told = (error: unknown): void => {
+    if (!isFleetError(error, 'JOURNAL_INVALID')) throw error
+    trouble = { code: error.code, message: describeError(error) }
+    log.warn('journal was unreadable and is rebuilt', { code: error.code, detail: describeError(error) })
+  }
+  let accepted: Accepted = { ratchet: NO_RATCHET, order: null }
+  let journal: Journal | null = null
+  try {
+    const value = await trees.ratchet.load()
+    accepted = { ratchet: ratchetIn(value) ?? NO_RATCHET, order: null }
+    accepted = decodeAccepted(value, reader)
+  } catch (error) {
+    told(error)
+  }
+  try {
+    journal = decodeJournal(await trees.journal.load())
+  } catch (error) {
+    told(error)
+  }
+  return { accepted, journal, trouble }
+}
+
+/** Where the node stands, by the disk and the journal, hot looked at after an unclean stop. */
+export async function resume(world: Pick<NodeWorld, 'trees' | 'log'>, reader: Reader, signal: AbortSignal) {
+  const { trees, log } = world
+  const remembered = await remember(trees, reader, log)
+  const unsound = await soundnessOfHot(trees, log, signal)
+  const survey = await trees.survey()
+  const fault: Trouble | null = unsound === null ? survey.hotFault : { code: 'HOT_BROKEN', message: unsound }
+  if (fault !== null) log.error('hot is not sound', { code: fault.code, detail: fault.message })
+  const { accepted, journal } = remembered
+  const start = recover(
+    { ...survey, hot: unsound === null ? survey.hot : null, hotFault: fault },
+    journal,
+    accepted.order,
+  )
+  log.info('resumed', {
+    phase: start.state.phase,
+    hot: start.state.hot?.build ?? null,
+    generation: accepted.ratchet.generation,
+  })
+  return { start, accepted, troubles: [remembered.trouble, fault].filter((trouble) => trouble !== null) }
+}
+
+function measured(perform: Perform, world: NodeWorld): Perform {
+  const { clock, observer } = world
+  return async (job: Job, state: NodeState, signal: AbortSignal) => {
+    const startedMs = clock.monotonic()
+    const outcome = await perform(job, state, signal)
+    observer.jobFinished(job.kind, clock.monotonic() - startedMs, !('code' in outcome))
+    if (outcome.type === 'swapFailed') observer.swapped('failed')
+    if (outcome.type === 'swapped') observer.swapped(state.phase === 'reverting' ? 'reverted' : 'swapped')
+    return outcome
+  }
+}
+
+interface Found {
+  readonly start: Step
+  readonly accepted: Accepted
+  readonly troubles: readonly Trouble[]
+}
+
+/** Runs until the machine stopped after `signal`; then every part is closed. */
+export async function runNode(
+  options: NodeOptions,
+  world: NodeWorld,
+  found: Found,
+  signal: AbortSignal,
+  onReady: (node: RunningNode) => void,
+): Promise<void> {
+  const { trees, upstream, clock, log, observer } = world
+  const { reader } = options
+  const parts = new AbortController()
+  let progress: NodeStatus['progress'] = null
+  let found_ = found.troubles
+  let admission: Admission | null = null
+  let publisher: Publisher | null = null
+  const turns = openTurns(options, { pins: upstream?.pins ?? NO_PINS, clock, log })
+  const effects = openEffects(options, {
+    ...world,
+    turns,
+    onProgress: (now) => {
+      progress = now
+    },
+    onStaged: observer.staged,
+  })
+  const perform = measured(effects, world)
+  const status = (): NodeStatus =>
+    statusOf(loop.state(), {
+      ...reader,
+      generation: admission?.accepted().ratchet.generation ?? found.accepted.ratchet.generation,
+      troubles: [...loop.troubles(), ...(admission?.troubles() ?? []), ...seen(publisher), ...found_],
+      progress,
+      nowMs: clock.now(),
+    })
+  const changed = (state: NodeState, event: NodeEvent | null): void => {
+    // What was wrong at the start is over once something was verified since.
+    if (event?.type === 'undrained' && state.verified) found_ = []
+    observer.status(status())
+    publisher?.poke()
+  }
+  const loop = startLoop(found.start, { perform, journal: trees.journal, clock, log, onChange: changed })
+  if (upstream !== null) {
+    admission = openAdmission(found.accepted, reader, {
+      feed: upstream.feed,
+      catalog: upstream.catalog,
+      trees,
+      ratchet: trees.ratchet,
+      clock,
+      log,
+      running: () => loop.state().hot?.build ?? null,
+    })
+    publisher = openPublisher({
+      sink: upstream.sink,
+      clock,
+      log,
+      status,
+      gist: () => gist(loop.state(), status()),
+      urgent: () => ['idle', 'staged', 'parked'].includes(loop.state().phase),
+    })
+  }
+  const stop = (): void => loop.send({ type: 'stop' })
+  if (signal.aborted) stop()
+  else signal.addEventListener('abort', stop, { once: true })
+  let control: Listening | null = null
+  try {
+    control = await control_(options.root, loop, status, trees, log)
+    onReady({ loop, status, ended: loop.ended })
+    const onOrder = (order: Parameters<Parameters<Admission['run']>[1]>[0]): void =>
+      loop.send({ type: 'ordered', order })
+    const onNews = (back: boolean): void => {
+      observer.status(status())
+      publisher?.poke(back)
+    }
+    const watching = admission?.run(parts.signal, onOrder, onNews) ?? NEVER
+    const publishing = publisher?.run(parts.signal) ?? NEVER
+    await Promise.race([loop.ended, failing(watching), failing(publishing)])
+    // The last word of a clean stop, so that what people read is where it stopped.
+    const lastWord = AbortSignal.timeout(2_000)
+    await upstream?.sink.publish(status(), lastWord).catch(() => undefined)
+  } finally {
+    parts.abort(new Error('the node stops'))
+    await control?.close()
+    await upstream?.sink.close()
+  }
+}
+
+const NEVER = new Promise<void>(() => {})
+const NO_PINS: Pins = { read: async () => null }
+
+/** Only a failure counts: parts end quietly when they are told to. */
+function failing(part: Promise<void>): Promise<void> {
+  return part.then(() => NEVER)
+}
+
+function seen(publisher: Publisher | null): readonly Trouble[] {
+  const trouble = publisher?.trouble() ?? null
+  return trouble === null ? [] : [{ code: trouble.code, message: trouble.message }]
+}
+
+/** What the commands of this machine may ask for. */
+async function control_(
+  root: string,
+  loop: Loop,
+  status: () => NodeStatus,
+  trees: Trees,
+  log: Logger,
+): Promise<Listening | null> {
+  const answer = async (method: string, path: string): Promise<Reply | null> => {
+    if (method === 'GET' && path === '/status') return { code: 200, body: status() }
+    if (method === 'POST' && path === '/rollback') {
+      const to = rollbackTo(loop.state())
+      if (to === null) return { code: 409, body: refusal(loop.state()) }
+      loop.send({ type: 'rollback', by: 'the operator' })
+      return { code: 202, body: { to: to.build } }
+    }
+    if (method === 'POST' && path === '/verify')
+      return { code: 200, body: await verifyTrees(trees, new AbortController().signal) }
+    return null
+  }
+  try {
+    return await openControl(root, answer)
+  } catch (error) {
+    log.warn('control socket could not be opened: commands of this machine will not reach this puller', {
+      detail: describeError(error),
+    })
+    return null
+  }
+}
+
+export function refusal(state: NodeState): { readonly code: string; readonly message: string } {
+  const cold =
+    state.cold === null
+      ? 'the cold tree is not complete'
+      : `the cold tree holds ${state.cold.build}, which did not run here before`
+  return { code: 'NO_PREVIOUS', message: `there is nothing to go back to: ${cold}` }
+}
+
+/** What `puller verify` prints: per tree its build and how it differs. */
+export interface Verified {
+  readonly tree: TreeName
+  readonly build: string
+  readonly role: 'hot' | 'cold'
+  readonly missing: readonly string[]
+  readonly extra: readonly string[]
+  readonly changed: readonly string[]
+}
+
+/** Compares both trees with their manifests; writes nothing. */
+export async function verifyTrees(trees: Trees, signal: AbortSignal): Promise<readonly Verified[]> {
+  const survey = await trees.survey()
+  if (survey.hotFault !== null) throw new FleetError('HOT_BROKEN', survey.hotFault.message)
+  const verified: Verified[] = []
+  for (const role of ['hot', 'cold'] as const) {
+    const sealed = survey[role]
+    if (sealed === null) continue
+    verified.push({ tree: sealed.tree, build: sealed.build, role, ...(await trees.verify(sealed.tree, signal)) })
+  }
+  return verified
+}
