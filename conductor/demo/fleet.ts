@@ -95,6 +95,7 @@ function pullerConfig(node: DemoNode, place: Place): object {
     metrics: { listen: new URL(node.metricsUrl).host },
     coldQuietSeconds: 0,
     fetch: { spreadSeconds: 0 },
+    rearm: { delaySeconds: 4, spreadSeconds: 1 },
   }
 }
 
