@@ -35,7 +35,7 @@ const PATIENCE: StorePatience = { answerMs: 15_000, stallMs: 30_000 }
  */
 export async function openStore(
   options: StoreOptions,
-  _world: { readonly clock: Clock; readonly log: Logger },
+  world: { readonly clock: Clock; readonly log: Logger },
 ): Promise<BuildStore> {
   const patience = { ...PATIENCE, ...options.patience }
   const url = URL.parse(options.url)
@@ -44,7 +44,7 @@ export async function openStore(
       return fileStore(directoryOf(url))
     case 'http:':
     case 'https:':
-      return httpStore(options.url, patience)
+      return httpStore(options.url, patience, world.clock)
     case 's3:': {
       const { s3Store } = await import('./s3/store.ts')
       return s3Store(url, options, patience)

@@ -5,10 +5,10 @@ import https from 'node:https'
 import { readBody } from '#adapters/body.ts'
 import type { StorePatience } from '#adapters/store.ts'
 import { FleetError, isFleetError } from '#fleet/errors.ts'
-import type { BuildStore, ByteRange } from '#fleet/ports.ts'
+import type { BuildStore, ByteRange, Clock } from '#fleet/ports.ts'
 
 /** A store whose objects lie below a URL. Range requests are used where the server knows them. */
-export function httpStore(base: string, { answerMs, stallMs }: StorePatience): BuildStore {
+export function httpStore(base: string, { answerMs, stallMs }: StorePatience, clock: Clock): BuildStore {
   const root = new URL(base.endsWith('/') ? base : `${base}/`)
   const scheme = root.protocol === 'https:' ? https : http
   const agent = new scheme.Agent({ keepAlive: true, maxSockets: 8 })
@@ -30,7 +30,7 @@ export function httpStore(base: string, { answerMs, stallMs }: StorePatience): B
       const answer = await ask(name, 'HEAD', {}, signal)
       answer.resume()
       if (answer.statusCode === 404 || answer.statusCode === 410) return null
-      if (answer.statusCode !== 200) throw statusFault(answer, what(name))
+      if (answer.statusCode !== 200) throw statusFault(answer, what(name), clock)
       return { bytes: lengthOf(answer, what(name)), version: versionOf(answer) }
     },
     async *read(name, { range, version }, signal) {
@@ -43,7 +43,7 @@ export function httpStore(base: string, { answerMs, stallMs }: StorePatience): B
       if (version?.startsWith('"')) headers['if-match'] = version
       const answer = await ask(name, 'GET', headers, signal)
       try {
-        checkAnswer(answer, range, version, what(name))
+        checkAnswer(answer, range, version, what(name), clock)
       } catch (error) {
         answer.destroy()
         throw error
@@ -116,8 +116,10 @@ function checkAnswer(
   range: ByteRange | undefined,
   version: string | undefined,
   what: string,
+  clock: Clock,
 ): void {
-  if (answer.statusCode !== 200 && !(range !== undefined && answer.statusCode === 206)) throw statusFault(answer, what)
+  if (answer.statusCode !== 200 && !(range !== undefined && answer.statusCode === 206))
+    throw statusFault(answer, what, clock)
   const encoding = answer.headers['content-encoding']
   if (encoding !== undefined && encoding !== 'identity') {
     throw new FleetError('STORE_BAD_ANSWER', `${what} came ${encoding}-encoded though it was asked for as it is`)
@@ -136,12 +138,12 @@ function checkAnswer(
 const SKEW_MS = 15 * 60_000
 
 /** What a status means, with the fix where there is one. */
-export function statusFault(answer: IncomingMessage, what: string): FleetError {
+function statusFault(answer: IncomingMessage, what: string, clock: Clock): FleetError {
   const status = answer.statusCode ?? 0
   const said = `${what}: HTTP ${status}`
   if (status === 404 || status === 410) return new FleetError('STORE_MISSING', `${what} is not in the store`)
   if (status === 401 || status === 403) {
-    const offMs = Date.parse(answer.headers.date ?? '') - Date.now()
+    const offMs = Date.parse(answer.headers.date ?? '') - clock.now()
     return Math.abs(offMs) > SKEW_MS
       ? new FleetError('STORE_CLOCK_SKEW', `${said}; the clock here is ${Math.round(Math.abs(offMs) / 60_000)} min off`)
       : new FleetError('STORE_DENIED', `${said}: the store refused the request`)

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { FleetError } from '#fleet/errors.ts'
 import { CHUNK_BYTES, type Entry } from '#fleet/manifest.ts'
 import { shownPath } from '#fleet/manifest-rules.ts'
+import type { Clock } from '#fleet/ports.ts'
 import { Breather } from './breather.ts'
 import { codeOf, type Scanned, stampOf } from './scan.ts'
 
@@ -66,9 +67,10 @@ export async function hashTree(
   dir: string,
   scanned: readonly Scanned[],
   onBytes: (bytes: number) => void,
+  clock: Clock,
   signal: AbortSignal,
 ): Promise<readonly Hashed[]> {
-  const breather = new Breather(signal)
+  const breather = new Breather(clock, signal)
   const hashed: Hashed[] = []
   for (const entry of scanned) {
     if (entry.type !== 'f') {

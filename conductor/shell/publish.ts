@@ -70,7 +70,7 @@ export async function publishBuild(
   if (request.build !== undefined && !isBuildId(request.build)) {
     throw new FleetError('NAME_INVALID', `${JSON.stringify(request.build)} cannot be a build id`)
   }
-  const tree = await readTree(request, observe, signal)
+  const tree = await readTree(request, ports.clock, observe, signal)
   const createdAt = new Date(ports.clock.now())
   const suffix = (request.commit ?? tree.digest.slice('sha256:'.length)).slice(0, 7)
   const build = request.build ?? (buildIdFor(createdAt, suffix) as BuildId)
@@ -100,18 +100,19 @@ interface Tree {
 
 async function readTree(
   { dir, limits = MOST, foldAllowed = false }: PublishRequest,
+  clock: Clock,
   observe: (progress: PublishProgress) => void,
   signal: AbortSignal,
 ): Promise<Tree> {
   observe({ step: 'scanning', doneBytes: 0, totalBytes: 0 })
-  const scanned = await scanTree(dir, limits, foldAllowed, signal)
+  const scanned = await scanTree(dir, limits, foldAllowed, clock, signal)
   const bytes = scanned.reduce((sum, { size }) => sum + size, 0)
   let doneBytes = 0
   const onBytes = (more: number) => {
     doneBytes += more
     observe({ step: 'hashing', doneBytes, totalBytes: bytes })
   }
-  const entries = await hashTree(dir, scanned, onBytes, signal)
+  const entries = await hashTree(dir, scanned, onBytes, clock, signal)
   return { entries, digest: treeDigestOf(entries), bytes }
 }
 

@@ -5,6 +5,7 @@ import { FleetError } from '#fleet/errors.ts'
 import type { EntryType, Limits } from '#fleet/manifest.ts'
 import { shownPath } from '#fleet/manifest-rules.ts'
 import { comparePaths, foldOf, linkFault, pathFault } from '#fleet/paths.ts'
+import type { Clock } from '#fleet/ports.ts'
 import { Breather } from './breather.ts'
 
 /** One path of the directory, as it was when it was looked at. */
@@ -35,10 +36,11 @@ export async function scanTree(
   dir: string,
   limits: Limits,
   foldAllowed: boolean,
+  clock: Clock,
   signal: AbortSignal,
 ): Promise<readonly Scanned[]> {
   const refusals: string[] = []
-  const found = await walk(resolve(dir), limits, refusals, signal)
+  const found = await walk(resolve(dir), limits, refusals, new Breather(clock, signal))
   found.sort((a, b) => comparePaths(a.path, b.path))
   refuseLinks(found, refusals)
   if (!foldAllowed) refuseClashes(found, refusals)
@@ -58,10 +60,9 @@ export async function scanTree(
   return found
 }
 
-async function walk(root: string, limits: Limits, refusals: string[], signal: AbortSignal): Promise<Scanned[]> {
+async function walk(root: string, limits: Limits, refusals: string[], breather: Breather): Promise<Scanned[]> {
   const found: Scanned[] = []
   const ahead = ['']
-  const breather = new Breather(signal)
   for (let at = ahead.pop(); at !== undefined; at = ahead.pop()) {
     for (const name of listDirectory(root, at, refusals)) {
       await breather.breathe()

@@ -47,7 +47,7 @@ export interface SeenRequest {
 }
 
 export interface LyingStore {
-  /** `http://127.0.0.1:port` */
+  /** Where it listens, on loopback. */
   readonly url: string
   readonly requests: readonly SeenRequest[]
   /** Body bytes sent since the last `forget`. */

@@ -13,7 +13,7 @@ import { until } from './until.ts'
 const run = promisify(execFile)
 
 export interface Rgw {
-  /** `http://127.x.y.z:7480` */
+  /** Where it listens, on a loopback address of its own. */
   readonly endpoint: string
   /** A bucket that only this test uses. */
   readonly bucket: string
