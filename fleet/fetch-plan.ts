@@ -12,7 +12,7 @@ export interface Piece {
   readonly at: number
 }
 
-/** Consecutive frames, had by one request. No wanted file reaches over the end of its segment. */
+/** Consecutive frames, had by one request. */
 export interface Segment {
   readonly first: number
   /** Not included. */
@@ -23,7 +23,8 @@ export interface Segment {
 }
 
 export interface FetchPlan {
-  readonly segments: readonly Segment[]
+  /** Segments that must be read one after the other since a wanted file goes on from one into the next; chains are independent of each other. */
+  readonly chains: readonly (readonly Segment[])[]
   /** Frame → the parts of wanted files in it; frames without any are only bridged. */
   readonly pieces: ReadonlyMap<number, readonly Piece[]>
   /** Bytes of all segments. */
@@ -41,6 +42,7 @@ const WHOLE_SHARE = 0.7
 /**
  * Plans the segments for the wanted files. Files of no bytes need none.
  * @param wanted indexes of entries
+ * @param isKept whether the part of an entry's file that begins at a byte is had from elsewhere; such a part is a frame of its own
  * @throws RangeError when a file reaches over the last frame: the manifest was not checked
  */
 export function fetchPlan(
@@ -48,69 +50,74 @@ export function fetchPlan(
   frames: readonly Frame[],
   artifactBytes: number,
   wanted: readonly number[],
+  isKept: (entry: number, at: number) => boolean = () => false,
 ): FetchPlan {
   const pieces = new Map<number, Piece[]>()
-  /** Frames after which a segment may not end, since a wanted file goes on in the next. */
-  const joined = new Set<number>()
+  /** First wanted frame of a file → its last: in between, the order of frames matters. */
+  const reach = new Map<number, number>()
   for (const index of wanted) {
-    const entry = entries[index]
-    if (entry === undefined) continue
-    let frame = entry.frame
-    let offset = entry.offset
-    for (let at = 0; at < entry.size; frame += 1, offset = 0) {
-      const rawBytes = frames[frame]?.rawBytes
-      if (rawBytes === undefined) throw new RangeError(`${entry.path} reaches over the last frame`)
-      const bytes = Math.min(rawBytes - offset, entry.size - at)
-      if (bytes > 0) {
-        const list = pieces.get(frame) ?? []
-        list.push({ entry: index, offset, bytes, at })
-        pieces.set(frame, list)
-      }
-      at += bytes
-      if (at < entry.size) joined.add(frame)
+    let first: number | null = null
+    for (const { frame, ...piece } of partsOf(entries[index], index, frames)) {
+      if (isKept(index, piece.at)) continue
+      const list = pieces.get(frame) ?? []
+      list.push(piece)
+      pieces.set(frame, list)
+      first ??= frame
+      reach.set(first, Math.max(frame, reach.get(first) ?? frame))
     }
   }
-  const needed = [...pieces.keys()].reduce((sum, frame) => sum + (frames[frame]?.bytes ?? 0), 0)
-  const whole = needed >= artifactBytes * WHOLE_SHARE
-  const segments = cutSegments(
-    frames,
-    [...pieces.keys()].sort((a, b) => a - b),
-    joined,
-    whole ? Number.POSITIVE_INFINITY : BRIDGE_BYTES,
-  )
-  return { segments, pieces, bytes: segments.reduce((sum, segment) => sum + segment.bytes, 0), whole }
+  const needed = [...pieces.keys()].sort((a, b) => a - b)
+  const neededBytes = needed.reduce((sum, frame) => sum + (frames[frame]?.bytes ?? 0), 0)
+  const whole = neededBytes >= artifactBytes * WHOLE_SHARE
+  const chains = cutChains(frames, needed, reach, whole ? Number.POSITIVE_INFINITY : BRIDGE_BYTES)
+  return { chains, pieces, bytes: chains.flat().reduce((sum, segment) => sum + segment.bytes, 0), whole }
 }
 
-function cutSegments(
+function* partsOf(
+  entry: Entry | undefined,
+  index: number,
   frames: readonly Frame[],
-  wanted: readonly number[],
-  joined: ReadonlySet<number>,
+): Generator<Piece & { readonly frame: number }> {
+  if (entry === undefined) return
+  let offset = entry.offset
+  for (let frame = entry.frame, at = 0; at < entry.size; frame += 1, offset = 0) {
+    const rawBytes = frames[frame]?.rawBytes
+    if (rawBytes === undefined) throw new RangeError(`${entry.path} reaches over the last frame`)
+    const bytes = Math.min(rawBytes - offset, entry.size - at)
+    if (bytes > 0) yield { frame, entry: index, offset, bytes, at }
+    at += bytes
+  }
+}
+
+function cutChains(
+  frames: readonly Frame[],
+  needed: readonly number[],
+  reach: ReadonlyMap<number, number>,
   bridgeBytes: number,
-): Segment[] {
-  const segments: Segment[] = []
-  let first: number | null = null
-  let last = 0
-  const close = () => {
-    const from = first === null ? undefined : frames[first]
-    const to = frames[last]
-    if (first !== null && from !== undefined && to !== undefined) {
-      segments.push({ first, end: last + 1, start: from.offset, bytes: to.offset + to.bytes - from.offset })
+): Segment[][] {
+  const chains: Segment[][] = []
+  let reached = -1
+  for (const index of needed) {
+    const frame = frames[index]
+    if (frame === undefined) continue
+    const inFile = index <= reached
+    reached = Math.max(reached, reach.get(index) ?? index)
+    const chain = chains.at(-1)
+    const before = chain?.at(-1)
+    const alone: Segment = { first: index, end: index + 1, start: frame.offset, bytes: frame.bytes }
+    if (chain === undefined || before === undefined) {
+      chains.push([alone])
+      continue
     }
-    first = null
+    const gap = frame.offset - (before.start + before.bytes)
+    const full = !inFile && before.bytes >= SEGMENT_BYTES
+    if (gap <= bridgeBytes && !full) chain[chain.length - 1] = grown(before, index, frame)
+    else if (inFile) chain.push(alone)
+    else chains.push([alone])
   }
-  for (const frame of wanted) {
-    const here = frames[frame]
-    const before = frames[last]
-    const start = first === null ? undefined : frames[first]
-    if (here === undefined) continue
-    if (before !== undefined && start !== undefined) {
-      const gap = here.offset - (before.offset + before.bytes)
-      const full = before.offset + before.bytes - start.offset >= SEGMENT_BYTES
-      if (!joined.has(last) && (gap > bridgeBytes || full)) close()
-    }
-    first ??= frame
-    last = frame
-  }
-  close()
-  return segments
+  return chains
+}
+
+function grown(segment: Segment, index: number, frame: Frame): Segment {
+  return { ...segment, end: index + 1, bytes: frame.offset + frame.bytes - segment.start }
 }

@@ -1,6 +1,7 @@
 // Owns bringing files into a tree: copies from this node first, then whatever is missing from the store, on several threads at once.
 import { FleetError } from '#fleet/errors.ts'
 import { type FetchPlan, fetchPlan, type Segment } from '#fleet/fetch-plan.ts'
+import type { KeptRange } from '#fleet/kept-chunks.ts'
 import { type Manifest, objectsOf } from '#fleet/manifest.ts'
 import type { CopySource } from '#fleet/stage-plan.ts'
 import type { StageProgress } from '../core/trees.ts'
@@ -15,6 +16,9 @@ export interface Bringing {
   readonly downloads: Downloads
   readonly signal: AbortSignal
   readonly onProgress: (progress: StageProgress) => void
+  /** Directories of the trees that kept parts are read from. */
+  readonly trees: Readonly<Record<CopySource['tree'], string>>
+  readonly keptOf: (entry: number) => readonly KeptRange[]
 }
 
 /** Requests that are on their way at once. */
@@ -68,20 +72,45 @@ export async function fetchFiles(
     const files = empty.map((entry) => ({ file: fileOrder(manifest, entry), content: none }))
     await workers.call(0, 'writeWhole', [files, place])
   }
-  const plan = planFor(manifest, entries)
-  if (plan.segments.length === 0) return 'ranges'
+  const kept = new Map(entries.map((entry) => [entry, bringing.keptOf(entry)]))
+  const plan = planFor(manifest, entries, kept)
+  const wrong = await assembleFiles(bringing, kept, place)
+  if (plan.chains.length === 0 && wrong.length === 0) return 'ranges'
   const version = await artifactVersion(bringing)
-  const wrong = await fetchSegments(bringing, plan, version, place, 0)
+  wrong.push(...(await fetchChains(bringing, { plan, kept, version, place, doneBytes: 0 })))
   if (wrong.length > 0) {
-    const again = planFor(manifest, [...new Set(wrong.map((file) => file.entry))])
-    const still = await fetchSegments(bringing, again, version, place, plan.bytes)
+    // Now without what was kept: that may be what was wrong.
+    const again = planFor(manifest, [...new Set(wrong.map((file) => file.entry))], NOTHING_KEPT)
+    const rest = { plan: again, kept: NOTHING_KEPT, version, place, doneBytes: plan.bytes }
+    const still = await fetchChains(bringing, rest)
     if (still.length > 0) throw mismatch(manifest, still)
   }
   return plan.whole ? 'whole' : 'ranges'
 }
 
-function planFor(manifest: Manifest, entries: readonly number[]): FetchPlan {
-  return fetchPlan(manifest.entries, manifest.frames, manifest.artifact.bytes, entries)
+type KeptByEntry = ReadonlyMap<number, readonly KeptRange[]>
+const NOTHING_KEPT: KeptByEntry = new Map()
+
+function planFor(manifest: Manifest, entries: readonly number[], kept: KeptByEntry): FetchPlan {
+  const starts = new Set([...kept].flatMap(([entry, ranges]) => ranges.map(({ at }) => `${entry} ${at}`)))
+  const isKept = (entry: number, at: number) => starts.has(`${entry} ${at}`)
+  return fetchPlan(manifest.entries, manifest.frames, manifest.artifact.bytes, entries, isKept)
+}
+
+/** Makes the files of which all that differs is the order of their parts. */
+async function assembleFiles(bringing: Bringing, kept: KeptByEntry, place: boolean): Promise<WrongFile[]> {
+  const files = [...kept].flatMap(([entry, ranges]) => {
+    const had = ranges.reduce((sum, range) => sum + range.bytes, 0)
+    return had > 0 && had === bringing.manifest.entries[entry]?.size ? [orderWithKept(bringing, entry, ranges)] : []
+  })
+  return files.length === 0 ? [] : await bringing.workers.call(0, 'assemble', [files, place])
+}
+
+export function orderWithKept(bringing: Bringing, entry: number, ranges: readonly KeptRange[]): FileOrder {
+  const kept = ranges.map(({ at, bytes, from, fromAt }) => {
+    return { at, bytes, tree: bringing.trees[from.tree], path: from.path, fromAt }
+  })
+  return { ...fileOrder(bringing.manifest, entry), kept }
 }
 
 /** @throws FleetError `STORE_MISSING` · `DIGEST_MISMATCH` when the object has another length than the manifest says */
@@ -110,52 +139,57 @@ function mismatch(manifest: Manifest, wrong: readonly WrongFile[]): FleetError {
   )
 }
 
-async function fetchSegments(
-  bringing: Bringing,
-  plan: FetchPlan,
-  version: string,
-  place: boolean,
-  doneBefore: number,
-): Promise<WrongFile[]> {
+interface Round {
+  readonly plan: FetchPlan
+  readonly kept: KeptByEntry
+  readonly version: string
+  readonly place: boolean
+  /** Bytes of earlier rounds, for the progress. */
+  readonly doneBytes: number
+}
+
+async function fetchChains(bringing: Bringing, round: Round): Promise<WrongFile[]> {
   const wrong: WrongFile[] = []
-  const totalBytes = doneBefore + plan.bytes
-  let doneBytes = doneBefore
+  const totalBytes = round.doneBytes + round.plan.bytes
+  let doneBytes = round.doneBytes
   const onBytes = (bytes: number) => {
     doneBytes += bytes
     bringing.onProgress({ doneBytes, totalBytes })
   }
   const failed = new AbortController()
   const signal = AbortSignal.any([bringing.signal, failed.signal])
-  const waiting = plan.segments.values()
+  const waiting = round.plan.chains.values()
   const lane = async (thread: number): Promise<void> => {
-    for (const segment of waiting) {
-      wrong.push(...(await fetchSegment({ ...bringing, signal }, plan, segment, version, place, thread, onBytes)))
+    for (const chain of waiting) {
+      const begun = new Set<number>()
+      for (const segment of chain) {
+        wrong.push(...(await fetchSegment({ ...bringing, signal }, round, segment, begun, thread, onBytes)))
+      }
     }
   }
   const lanes = Array.from({ length: LANES }, (_, thread) =>
-    lane(thread).catch((error: unknown) => {
-      // One lane's end is everyone's: the first reason is the one to tell.
-      failed.abort(error)
-      throw error
-    }),
+    // One lane's end is everyone's: the first reason is the one to tell.
+    lane(thread).catch((error: unknown) => failed.abort(error)),
   )
-  const ends = await Promise.allSettled(lanes)
+  await Promise.all(lanes)
   bringing.signal.throwIfAborted()
   if (failed.signal.aborted) throw failed.signal.reason
-  if (ends.some((end) => end.status === 'rejected')) throw new FleetError('STORE_UNREACHABLE', 'a download failed')
   return wrong
 }
 
-/** One request, its frames handed to one thread in their order; a frame is fetched while the one before is written, no more. */
+/**
+ * One request, its frames handed to one thread in their order; a frame is fetched while the one before is written, no more.
+ * @param begun files of which a part was handed over already
+ */
 async function fetchSegment(
-  { manifest, workers, downloads, signal }: Bringing,
-  plan: FetchPlan,
+  bringing: Bringing,
+  { plan, kept, version, place }: Round,
   segment: Segment,
-  version: string,
-  place: boolean,
+  begun: Set<number>,
   thread: number,
   onBytes: (bytes: number) => void,
 ): Promise<WrongFile[]> {
+  const { manifest, workers, downloads, signal } = bringing
   const range = { start: segment.start, end: segment.start + segment.bytes }
   const stream = downloads.stream(objectsOf.artifact(manifest.build), range, version, signal)
   const wrong: WrongFile[] = []
@@ -165,7 +199,11 @@ async function fetchSegment(
     const pieces = plan.pieces.get(index)
     wrong.push(...(await before))
     if (pieces === undefined) continue
-    const orders = pieces.map(({ entry, ...part }) => ({ ...part, file: fileOrder(manifest, entry) }))
+    const orders = pieces.map(({ entry, ...part }) => {
+      const ranges = begun.has(entry) ? [] : (kept.get(entry) ?? [])
+      begun.add(entry)
+      return { ...part, file: orderWithKept(bringing, entry, ranges) }
+    })
     const rawBytes = manifest.frames[index]?.rawBytes ?? 0
     before = workers.call(thread, 'writeFrame', [bytes, rawBytes, orders, place], [bytes.buffer])
     before.catch(() => undefined)

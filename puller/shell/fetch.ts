@@ -84,7 +84,7 @@ export class Downloads {
       const stop = new AbortController()
       try {
         const asked = this.#world.store.find(name, AbortSignal.any([signal, stop.signal]))
-        return await this.#within(asked, this.#options.stallSeconds * 1_000, name)
+        return await this.#within(asked, this.#options.stallSeconds * 1_000, name, signal)
       } catch (error) {
         stop.abort()
         signal.throwIfAborted()
@@ -107,7 +107,7 @@ export class Downloads {
     try {
       for (;;) {
         const from = clock.monotonic()
-        const next = await this.#within(parts.next(), stallMs, name)
+        const next = await this.#within(parts.next(), stallMs, name, signal)
         waitedMs += clock.monotonic() - from
         if (next.done) return
         bytes += next.value.byteLength
@@ -125,13 +125,15 @@ export class Downloads {
     }
   }
 
-  async #within<value>(asked: Promise<value>, limitMs: number, name: string): Promise<value> {
+  /** The answer, unless it is late or the signal aborts: a store need not heed either. */
+  async #within<value>(asked: Promise<value>, limitMs: number, name: string, signal: AbortSignal): Promise<value> {
     const done = new AbortController()
     asked.catch(() => undefined)
-    const late = this.#world.clock.sleep(limitMs, done.signal).then(
+    const late = this.#world.clock.sleep(limitMs, AbortSignal.any([signal, done.signal])).then(
       () => Promise.reject(stalled(name, 0, limitMs)),
-      () => new Promise<never>(() => undefined),
+      () => (signal.aborted ? Promise.reject(signal.reason) : new Promise<never>(() => undefined)),
     )
+    late.catch(() => undefined)
     try {
       return await Promise.race([asked, late])
     } finally {

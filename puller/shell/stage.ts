@@ -3,10 +3,13 @@ import { hash } from 'node:crypto'
 import { mkdtempSync } from 'node:fs'
 import { join } from 'node:path'
 import { FleetError, isFleetError } from '#fleet/errors.ts'
+import { Chunks } from '#fleet/kept-chunks.ts'
+import type { Entry } from '#fleet/manifest.ts'
 import type { Trouble } from '#fleet/node-status.ts'
 import { isNothing, pathsOf, peakOf, type StagePlan, stagePlan } from '#fleet/stage-plan.ts'
 import type { StageOrder, StageProgress, StageResult, TreeName } from '../core/trees.ts'
-import { artifactVersion, type Bringing, copyFiles, fetchFiles, fileOrder } from './bring.ts'
+import { type Bringing, copyFiles, fileOrder } from './bring.ts'
+import type { DeltaBase } from './delta-source.ts'
 import { printable } from './directories.ts'
 import { diskFault } from './disk-faults.ts'
 import { Downloads } from './fetch.ts'
@@ -17,6 +20,7 @@ import { checkRoom } from './preflight.ts'
 import { diskNowMs, recordOf } from './record.ts'
 import { type Seal, unseal, writeSeal } from './seal.ts'
 import { type Sight, see } from './sight.ts'
+import { Supply } from './supply.ts'
 import { discardTree, syncVolume } from './sync-volume.ts'
 import type { Workers } from './workers.ts'
 
@@ -40,7 +44,11 @@ export class Staging {
   readonly #startedMs: number
   /** Repairing a sealed tree: everything is brought in aside first, so that the seal is not given up for bytes that never come. */
   readonly #sweeping: boolean
+  /** What was sealed when we came: cold's, which tells what may be kept, and hot's, which tells what may be copied. */
   readonly #seal: Seal | null
+  readonly #before: LocalManifest | null
+  readonly #hot: LocalManifest | null
+  readonly #supply: Supply
   #unsealed = false
 
   constructor(ground: Ground, job: StageJob, workers: Workers) {
@@ -51,6 +59,16 @@ export class Staging {
     this.#startedMs = ground.clock.monotonic()
     this.#seal = sealOf(ground, job.cold)
     this.#sweeping = this.#seal?.manifest === job.order.manifest
+    this.#before = this.#seal && ground.manifests.load(this.#seal.manifest)
+    const hotSeal = job.hot === null ? null : sealOf(ground, job.hot)
+    this.#hot = hotSeal && ground.manifests.load(hotSeal.manifest)
+    this.#supply = new Supply(ground, this.#downloads, this.#wanted, this.#sweeping ? [] : this.#bases())
+  }
+
+  #bases(): DeltaBase[] {
+    const hot = this.#hot && { tree: 'hot' as const, local: this.#hot }
+    const cold = this.#before && { tree: 'cold' as const, local: this.#before }
+    return [hot, cold].flatMap((base) => base ?? [])
   }
 
   async run(): Promise<StageResult> {
@@ -58,6 +76,8 @@ export class Staging {
       return this.#sweeping ? await this.#sweep() : await this.#stage()
     } catch (error) {
       throw diskFault(error, `staging ${this.#job.order.build}`, this.#ground.layout.trees)
+    } finally {
+      await this.#supply.close()
     }
   }
 
@@ -67,7 +87,7 @@ export class Staging {
     const walk = await this.#workers.call(0, 'walk', [this.#tree])
     await needIdle(this.#ground, this.#workers, this.#job.cold, walk)
     if (this.#ground.manifests.load(this.#job.order.manifest) === null) await this.#spread()
-    const wanted = await this.#ground.manifests.get(this.#wanted, this.#downloads, signal)
+    const wanted = await this.#supply.manifest(signal)
     const sight = await this.#see(walk, wanted)
     const plan = this.#plan(sight, wanted)
     const how = await this.#apply(plan, sight, wanted, signal)
@@ -87,7 +107,7 @@ export class Staging {
     try {
       const nowMs = diskNowMs(this.#ground.layout.tmp)
       const walk = await this.#workers.call(0, 'walk', [this.#tree])
-      const wanted = await this.#ground.manifests.get(this.#wanted, this.#downloads, limit.signal)
+      const wanted = await this.#supply.manifest(limit.signal)
       const sight = await this.#see(walk, wanted)
       plan = this.#plan(sight, wanted)
       drift = pathsOf(plan, wanted.manifest.entries).slice(0, MOST_DRIFT).map(printable)
@@ -120,24 +140,27 @@ export class Staging {
   }
 
   async #see(walk: Parameters<typeof see>[2], wanted: LocalManifest): Promise<Sight> {
-    const { manifests, owner } = this.#ground
-    const before = this.#seal && manifests.load(this.#seal.manifest)
-    const fits = before?.manifest.entries.length === this.#seal?.record.ino.length
-    const vouched =
-      before && this.#seal && fits ? { entries: before.manifest.entries, record: this.#seal.record } : null
+    const { owner } = this.#ground
+    const before = this.#before?.manifest.entries
+    const record = this.#seal?.record
+    const vouched = before && record?.ino.length === before.length ? { entries: before, record } : null
     return await see(this.#workers, this.#tree, walk, wanted.manifest.entries, vouched, owner)
   }
 
   #plan(sight: Sight, wanted: LocalManifest): StagePlan {
-    const hotSeal = this.#job.hot === null ? null : sealOf(this.#ground, this.#job.hot)
-    const hot = hotSeal && this.#ground.manifests.load(hotSeal.manifest)
     const sources = new Map<string, string>()
-    for (const { type, content, path } of hot?.manifest.entries ?? []) if (type === 'f') sources.set(content, path)
+    for (const { type, content, path } of this.#hot?.manifest.entries ?? [])
+      if (type === 'f') sources.set(content, path)
     return stagePlan(wanted.manifest.entries, sight.view, sources)
   }
 
   /** Everything from the first file aside to `syncfs`. After it the tree is complete and durable, but for its seal. */
-  async #apply(plan: StagePlan, sight: Sight, wanted: LocalManifest, signal: AbortSignal): Promise<'ranges' | 'whole'> {
+  async #apply(
+    plan: StagePlan,
+    sight: Sight,
+    wanted: LocalManifest,
+    signal: AbortSignal,
+  ): Promise<'delta' | 'ranges' | 'whole'> {
     const { layout, owner } = this.#ground
     const { manifest } = wanted
     const { entries } = manifest
@@ -145,21 +168,19 @@ export class Staging {
     const attempt = mkdtempSync(join(layout.tmp, 'at-'))
     const shape = { tree: this.#tree, attempt, owner }
     await this.#workers.all('openWriter', [shape])
-    const { onProgress } = this.#job
-    const bringing: Bringing = { manifest, workers: this.#workers, downloads: this.#downloads, signal, onProgress }
+    const bringing = this.#bringing(manifest, sight, signal)
     if (plan.fetchedBytes > 0) {
       await this.#spread()
-      await artifactVersion(bringing)
+      await this.#supply.prove(bringing)
     }
     const aside = this.#sweeping
     const near = plan.copy.filter((step) => step.from.tree === 'cold')
     const far = plan.copy.filter((step) => step.from.tree === 'hot')
     const lost = new Set(await copyFiles(bringing, this.#tree, near, false))
-    const hotTree = this.#job.hot === null ? '' : layout.tree[this.#job.hot]
-    let how: 'ranges' | 'whole' = 'ranges'
+    let how: 'delta' | 'ranges' | 'whole' = 'ranges'
     const bring = async (): Promise<void> => {
-      const wrong = await copyFiles(bringing, hotTree, far, !aside)
-      how = await fetchFiles(bringing, [...plan.fetch, ...lost, ...wrong], !aside)
+      const wrong = await copyFiles(bringing, bringing.trees.hot, far, !aside)
+      how = await this.#supply.bring(bringing, [...plan.fetch, ...lost, ...wrong], !aside)
     }
     if (aside) await bring()
 
@@ -186,6 +207,25 @@ export class Staging {
     return how
   }
 
+  #bringing(manifest: LocalManifest['manifest'], sight: Sight, signal: AbortSignal): Bringing {
+    const { layout } = this.#ground
+    const before = this.#before?.manifest ?? null
+    const isTrusted = (entry: Entry) => sight.view.get(entry.path)?.content === entry.content
+    const chunks = new Chunks(this.#hot?.manifest ?? null, before, isTrusted)
+    return {
+      manifest,
+      workers: this.#workers,
+      downloads: this.#downloads,
+      signal,
+      onProgress: this.#job.onProgress,
+      trees: { hot: this.#job.hot === null ? '' : layout.tree[this.#job.hot], cold: this.#tree },
+      keptOf: (index) => {
+        const entry = manifest.entries[index]
+        return entry === undefined ? [] : chunks.keptOf(entry, manifest.frames)
+      },
+    }
+  }
+
   async #sync(): Promise<void> {
     try {
       await syncVolume(this.#tree)
@@ -201,8 +241,7 @@ export class Staging {
     const record = await recordOf(this.#workers, this.#tree, layout.tmp, plan, sight, wanted.manifest.entries, nowMs)
     const at = new Date(clock.now()).toISOString()
     writeSeal(layout.root, this.#job.cold, { app, build: this.#job.order.build, manifest: wanted.digest, at, record })
-    const hotSeal = this.#job.hot === null ? null : sealOf(this.#ground, this.#job.hot)
-    manifests.retain([wanted.digest, hotSeal?.manifest])
+    manifests.retain([wanted.digest, this.#hot?.digest])
     cabinet.refill()
   }
 

@@ -17,6 +17,18 @@ export interface FileOrder {
   readonly mtime: number
   /** SHA-256 in hexadecimal. */
   readonly content: string
+  /** Parts that are read from files of this node, in order; the parts in frames are exactly the others. Only needed with the first part of a file. */
+  readonly kept?: readonly KeptPart[]
+}
+
+/** Bytes that another file has already. */
+export interface KeptPart {
+  readonly at: number
+  readonly bytes: number
+  /** The directory of the tree that the file is in. */
+  readonly tree: string
+  readonly path: string
+  readonly fromAt: number
 }
 
 /** A part of a file inside the raw bytes of a frame. */
@@ -36,6 +48,7 @@ export interface WrongFile {
 interface OpenFile {
   readonly fd: number
   readonly sum: Hash
+  readonly kept: readonly KeptPart[]
   written: number
 }
 
@@ -52,6 +65,9 @@ export class TreeWriter {
   readonly #options: WriterOptions
   readonly #directories: Directories
   readonly #open = new Map<number, OpenFile>()
+  /** Files that were given up: what else arrives of them is of no use, until they begin anew. */
+  readonly #dropped = new Set<number>()
+  readonly #bases = new Map<string, Directories>()
   readonly #buffer = Buffer.allocUnsafe(COPY_BYTES)
 
   constructor(options: WriterOptions) {
@@ -61,12 +77,14 @@ export class TreeWriter {
 
   close(): void {
     for (const { fd } of this.#open.values()) closeSync(fd)
+    for (const base of this.#bases.values()) base.close()
     this.#directories.close()
   }
 
   /** Tells the writer that directories came or went. */
   forget(): void {
     this.#directories.forget()
+    for (const base of this.#bases.values()) base.forget()
   }
 
   /**
@@ -88,6 +106,11 @@ export class TreeWriter {
       const piece = { file, offset: 0, bytes: content.byteLength, at: 0 }
       return this.#writePiece(content, piece, place) ?? []
     })
+  }
+
+  /** Makes files of which every part is kept. */
+  assemble(files: readonly FileOrder[], place: boolean): WrongFile[] {
+    return files.flatMap((file) => this.#goOn(file, this.#begin(file), place) ?? [])
   }
 
   /** Copies files out of a tree of this node. @returns those that are not there or whose bytes are others by now */
@@ -123,20 +146,72 @@ export class TreeWriter {
       this.#writeAndFinish(fd, part, file, place)
       return null
     }
-    const open = piece.at === 0 ? this.#begin(file.entry) : this.#open.get(file.entry)
-    // Its beginning was broken: it was reported then.
-    if (open === undefined || open.written !== piece.at) return this.#drop(file.entry, 'parts out of order')
+    const open = this.#openFor(file, piece.at)
+    if (open === null) return this.#drop(file.entry, 'parts that do not fit together')
     open.sum.update(part)
     disk.writeAll('stage.write', open.fd, part)
     open.written += part.byteLength
+    return this.#goOn(file, open, place)
+  }
+
+  /** The file that a part belongs into, begun if it is the first; null when that is not where the file has got to. */
+  #openFor(file: FileOrder, at: number): OpenFile | null {
+    const known = this.#open.get(file.entry)
+    if (known !== undefined && at > 0) return known.written === at ? known : null
+    if (at > 0 && this.#dropped.has(file.entry)) return null
+    const open = this.#begin(file)
+    return this.#fill(open) && open.written === at ? open : null
+  }
+
+  #begin({ entry, kept = [] }: FileOrder): OpenFile {
+    this.#drop(entry, '')
+    this.#dropped.delete(entry)
+    const fd = disk.create('stage.create', this.#aside(entry))
+    const open = { fd, sum: createHash('sha256'), kept, written: 0 }
+    this.#open.set(entry, open)
+    return open
+  }
+
+  #goOn(file: FileOrder, open: OpenFile, place: boolean): WrongFile | null {
+    if (!this.#fill(open)) return this.#drop(file.entry, 'a file it was to be made from is gone')
     return open.written === file.size ? this.#end(file, open, place) : null
   }
 
-  #begin(entry: number): OpenFile {
-    this.#drop(entry, '')
-    const open = { fd: disk.create('stage.create', this.#aside(entry)), sum: createHash('sha256'), written: 0 }
-    this.#open.set(entry, open)
-    return open
+  /** Copies kept parts as long as the next one is where the file has got to. @returns false when one cannot be read */
+  #fill(open: OpenFile): boolean {
+    const next = () => open.kept.find((part) => part.at === open.written)
+    for (let part = next(); part !== undefined; part = next()) {
+      const end = open.written + part.bytes
+      let fd: number
+      try {
+        fd = this.#base(part.tree).openFile(part.path)
+      } catch (error) {
+        if (errnoOf(error) === 'EIO') throw error
+        return false
+      }
+      try {
+        while (open.written < end) {
+          const at = part.fromAt + part.bytes - (end - open.written)
+          const bytes = readSync(fd, this.#buffer, 0, Math.min(COPY_BYTES, end - open.written), at)
+          if (bytes === 0) return false
+          open.sum.update(this.#buffer.subarray(0, bytes))
+          disk.writeAll('stage.write', open.fd, this.#buffer.subarray(0, bytes))
+          open.written += bytes
+        }
+      } finally {
+        closeSync(fd)
+      }
+    }
+    return true
+  }
+
+  #base(tree: string): Directories {
+    let base = this.#bases.get(tree)
+    if (base === undefined) {
+      base = new Directories(tree)
+      this.#bases.set(tree, base)
+    }
+    return base
   }
 
   #end(file: FileOrder, open: OpenFile, place: boolean): WrongFile | null {
@@ -158,6 +233,7 @@ export class TreeWriter {
   }
 
   #drop(entry: number, got: string): WrongFile {
+    this.#dropped.add(entry)
     const open = this.#open.get(entry)
     if (open !== undefined) {
       closeSync(open.fd)

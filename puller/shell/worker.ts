@@ -34,6 +34,7 @@ export const operations = {
   forget: withWriter((it) => it.forget()),
   writeFrame: withWriter((it, ...args: Parameters<TreeWriter['writeFrame']>) => it.writeFrame(...args)),
   writeWhole: withWriter((it, ...args: Parameters<TreeWriter['writeWhole']>) => it.writeWhole(...args)),
+  assemble: withWriter((it, ...args: Parameters<TreeWriter['assemble']>) => it.assemble(...args)),
   copy: withWriter((it, ...args: Parameters<TreeWriter['copy']>) => it.copy(...args)),
   place: withWriter((it, ...args: Parameters<TreeWriter['place']>) => it.place(...args)),
 } as const

@@ -1,6 +1,6 @@
 // Owns the proof that a tree becomes its build, whatever lay there before.
 import assert from 'node:assert/strict'
-import { readlinkSync } from 'node:fs'
+import { readlinkSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { changeSourceTree, makeSourceTree } from '#test/support/source-tree.ts'
@@ -27,4 +27,33 @@ test('a first build, a changed one and the way back are each the published tree,
   assert.deepEqual([back.fetchedBytes, back.writtenFiles, back.armed, back.drift], [0, 0, true, []])
   await node.trees.swap('a')
   assert.deepEqual(node.hotLines(), one.lines)
+})
+
+test('a change of one in a hundred costs what changed: by a delta where the store has one, by ranges else', async (t: TestContext) => {
+  const shop = await testStore(t)
+  const dir = await tmp(t, 'source')
+  makeSourceTree(dir, 600, 1)
+  const one = await shop.publish('b1', dir)
+  const before = await tmp(t, 'source')
+  makeSourceTree(before, 600, 1)
+  changeSourceTree(before, 600, 0.01, 2)
+  const two = await shop.publish('b2', before, [one])
+  const whole = statSync(join(shop.directory, 'b2/artifact.tar.zst')).size
+
+  const byDelta = await testNode(t, { store: shop.store })
+  await byDelta.deploy(one)
+  const delta = await byDelta.deploy(two)
+  assert.deepEqual(byDelta.hotLines(), two.lines)
+  assert.equal(delta.how, 'delta')
+
+  rmSync(join(shop.directory, 'b2/from'), { recursive: true })
+  const byRanges = await testNode(t, { store: shop.store })
+  await byRanges.deploy(one)
+  const ranges = await byRanges.deploy(two)
+  assert.deepEqual(byRanges.hotLines(), two.lines)
+  assert.equal(ranges.how, 'ranges')
+  assert.ok(
+    delta.fetchedBytes < ranges.fetchedBytes && ranges.fetchedBytes < whole / 3,
+    `${delta.fetchedBytes} by delta, ${ranges.fetchedBytes} by ranges, ${whole} in all`,
+  )
 })

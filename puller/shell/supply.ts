@@ -1,0 +1,100 @@
+// Owns where the ordered manifest and the missing bytes come from: this node, else a delta, else ranges of the artifact, else all of it.
+import type { BuildId, Digest } from '#fleet/build.ts'
+import { isFleetError } from '#fleet/errors.ts'
+import { artifactVersion, type Bringing, fetchFiles } from './bring.ts'
+import { type DeltaBase, DeltaSource } from './delta-source.ts'
+import type { Downloads } from './fetch.ts'
+import type { Ground } from './ground.ts'
+import type { LocalManifest } from './manifests.ts'
+
+export class Supply {
+  readonly #ground: Ground
+  readonly #downloads: Downloads
+  readonly #wanted: { readonly build: BuildId; readonly digest: Digest }
+  readonly #bases: readonly DeltaBase[]
+  #delta: DeltaSource | null = null
+  #deltaUsed = false
+
+  /** @param bases sealed builds of this node, the likeliest base of a delta first; none when no delta is wanted */
+  constructor(
+    ground: Ground,
+    downloads: Downloads,
+    wanted: { readonly build: BuildId; readonly digest: Digest },
+    bases: readonly DeltaBase[],
+  ) {
+    this.#ground = ground
+    this.#downloads = downloads
+    this.#wanted = wanted
+    this.#bases = bases
+  }
+
+  /** The ordered manifest, kept on this node from now on. */
+  async manifest(signal: AbortSignal): Promise<LocalManifest> {
+    const local = this.#ground.manifests.load(this.#wanted.digest)
+    if (local !== null) return local
+    await this.#openDelta(signal)
+    if (this.#delta !== null) {
+      this.#deltaUsed = true
+      return this.#ground.manifests.keep(this.#delta.manifest, this.#wanted)
+    }
+    return await this.#ground.manifests.get(this.#wanted, this.#downloads, signal)
+  }
+
+  /** Proves that there is something to fetch from, before the tree is touched. @throws FleetError `STORE_*` · `DIGEST_MISMATCH` */
+  async prove(bringing: Bringing): Promise<void> {
+    if (this.#delta === null) await this.#openDelta(bringing.signal)
+    if (this.#delta === null) await artifactVersion(bringing)
+  }
+
+  /** Brings the entries in. @returns how; `delta` when nothing else was needed */
+  async bring(bringing: Bringing, entries: readonly number[], place: boolean): Promise<'delta' | 'ranges' | 'whole'> {
+    const left = await this.#bringByDelta(bringing, entries, place)
+    const some = left.some((entry) => bringing.manifest.entries[entry]?.size !== 0)
+    const how = await fetchFiles(bringing, left, place)
+    return !some && this.#deltaUsed ? 'delta' : how
+  }
+
+  async close(): Promise<void> {
+    await this.#delta?.close()
+    this.#delta = null
+  }
+
+  async #bringByDelta(bringing: Bringing, entries: readonly number[], place: boolean): Promise<readonly number[]> {
+    const delta = this.#delta
+    this.#delta = null
+    if (delta === null || entries.length === 0) return entries
+    const { signal } = bringing
+    try {
+      const left = await delta.bring(bringing, entries, place)
+      this.#deltaUsed ||= left.length < entries.length
+      return left
+    } catch (error) {
+      signal.throwIfAborted()
+      if (!isUseless(error)) throw error
+      this.#ground.log.warn('delta given up, ranges are fetched instead', { build: this.#wanted.build, error })
+      // What it wrote is right, but which files those are is not known: all are fetched, and replaced by the same.
+      return entries
+    } finally {
+      await delta.close()
+    }
+  }
+
+  /** A delta is a courtesy: whatever is wrong with one, there are other ways. */
+  async #openDelta(signal: AbortSignal): Promise<void> {
+    for (const base of this.#bases) {
+      try {
+        this.#delta = await DeltaSource.open(this.#downloads, base, this.#wanted, signal)
+      } catch (error) {
+        signal.throwIfAborted()
+        if (!isUseless(error)) throw error
+        this.#ground.log.warn('delta refused', { build: this.#wanted.build, error })
+      }
+      if (this.#delta !== null) return
+    }
+  }
+}
+
+/** An error of the delta itself or of reading it; the disk's errors would be met again by any other way. */
+function isUseless(error: unknown): boolean {
+  return isFleetError(error) && (error.kind === 'corrupt' || error.code.startsWith('STORE_'))
+}
