@@ -1,7 +1,6 @@
 // Owns the puller's command line and puts the program together: config, adapters, the running node.
 import { existsSync } from 'node:fs'
 import { hostname } from 'node:os'
-import { parseArgs } from 'node:util'
 import { catalog } from '#adapters/consul/catalog.ts'
 import { connectConsul } from '#adapters/consul/client.ts'
 import { targetFeed } from '#adapters/consul/feed.ts'
@@ -15,13 +14,14 @@ import { createLogger } from '#adapters/runtime/logger.ts'
 import { listenForShutdown } from '#adapters/runtime/shutdown.ts'
 import { watchFolder } from '#adapters/runtime/watch.ts'
 import { openStore } from '#adapters/store.ts'
-import { describeError, ERRORS, exitCodeOf, FleetError, isFleetError } from '#fleet/errors.ts'
+import { exitCodeOf, FleetError, isFleetError } from '#fleet/errors.ts'
 import type { NodeStatus } from '#fleet/node-status.ts'
 import type { BuildStore, Logger } from '#fleet/ports.ts'
 import { defined, type PullerConfig, pullerSchema } from './config.ts'
 import { rollbackTo } from './core/machine.ts'
 import { statusOf } from './core/report.ts'
 import { createMetrics, type PullerMetrics } from './metrics.ts'
+import { type Call, complaint, parseCall, USAGE, type Verb } from './shell/call.ts'
 import { askControl, listenOn } from './shell/listen.ts'
 import {
   type NodeOptions,
@@ -32,65 +32,11 @@ import {
   type Verified,
   verifyTrees,
 } from './shell/node.ts'
+import { differs, rollbackLine, statusLines, verifyLines } from './shell/tell.ts'
 import { openTrees, type Trees } from './shell/trees.ts'
 
-const VERBS = ['run', 'status', 'verify', 'rollback', 'check-config'] as const
-type Verb = (typeof VERBS)[number]
-
-const USAGE = `usage: puller <verb> [--config FILE] [--json]
-
-  run            follows the order of its app and ring until it is told to end
-  status         says where this node stands
-  verify         compares both trees with their manifests; exit 1 when one differs
-  rollback       swaps back to the build that ran before, without Consul, and parks the node
-  check-config   reads the configuration and says what is wrong with it
-
-The configuration is the file of --config, of HOTCOLD_CONFIG, ./hotcold.yaml or /etc/hotcold/puller.yaml.`
-
-interface Call {
-  readonly verb: Verb
-  readonly config: string
-  readonly json: boolean
-}
-
-/** @throws FleetError `USAGE` · `CONFIG_MISSING` */
-function parseCall(argv: readonly string[]): Call {
-  const options = { config: { type: 'string' }, json: { type: 'boolean', default: false } } as const
-  let parsed: ReturnType<typeof parseArgs<{ options: typeof options; allowPositionals: true }>>
-  try {
-    parsed = parseArgs({ args: [...argv], options, allowPositionals: true })
-  } catch (cause) {
-    const flag = /'(--[^' =]*)/.exec(describeError(cause))?.[1] ?? ''
-    const guess = closest(flag, ['--config', '--json', '--help'])
-    throw new FleetError(
-      'USAGE',
-      `unknown or incomplete option ${flag}${guess === null || guess === flag ? '' : `, did you mean ${guess}?`}`,
-    )
-  }
-  const [word = '', ...rest] = parsed.positionals
-  const verb = VERBS.find((known) => known === word)
-  if (verb === undefined) {
-    const guess = closest(word, VERBS)
-    const what = word === '' ? 'no verb was given' : `unknown verb "${word}"`
-    throw new FleetError(
-      'USAGE',
-      guess === null ? `${what}; puller --help lists them` : `${what}, did you mean "${guess}"?`,
-    )
-  }
-  if (rest.length > 0) throw new FleetError('USAGE', `${verb} takes no "${rest[0]}"`)
-  return { verb, config: configFile(parsed.values.config), json: parsed.values.json }
-}
-
-function configFile(named: string | undefined): string {
-  const file = named ?? process.env.HOTCOLD_CONFIG
-  if (file !== undefined) return file
-  const found = ['hotcold.yaml', '/etc/hotcold/puller.yaml'].find((path) => existsSync(path))
-  if (found !== undefined) return found
-  throw new FleetError('CONFIG_MISSING', 'there is neither ./hotcold.yaml nor /etc/hotcold/puller.yaml')
-}
-
-function out(line: string): void {
-  process.stdout.write(`${line}\n`)
+function out(...lines: readonly string[]): void {
+  process.stdout.write(lines.map((line) => `${line}\n`).join(''))
 }
 
 /** Runs one command to its end; returns the exit code. */
@@ -100,20 +46,14 @@ export async function main(argv: readonly string[]): Promise<number> {
     return 0
   }
   try {
-    const call = parseCall(argv)
+    const call = parseCall(argv, { env: process.env, exists: existsSync, closest })
     const config = readConfigFile(call.config, pullerSchema, { hostname: hostname().toLowerCase(), env: process.env })
     return await COMMANDS[call.verb](config, call)
   } catch (error) {
-    process.stderr.write(`${said(error)}\n`)
+    process.stderr.write(`${complaint(error)}\n`)
     if (isFleetError(error, 'ROOT_TAKEN')) return 75
     return exitCodeOf(error)
   }
-}
-
-function said(error: unknown): string {
-  if (!isFleetError(error)) return error instanceof Error ? (error.stack ?? error.message) : String(error)
-  const { title, fix }: { title: string; fix?: string } = ERRORS[error.code]
-  return `${title} (${error.code}): ${describeError(error)}${fix === undefined ? '' : `\nwhat to do: ${fix}`}`
 }
 
 const COMMANDS: Readonly<Record<Verb, (config: PullerConfig, call: Call) => Promise<number>>> = {
@@ -213,41 +153,17 @@ function doorOf(metrics: PullerMetrics, running: () => RunningNode | null) {
 /** Where the node stands, asked of the running puller or read from the root. */
 async function status(config: PullerConfig, call: Call): Promise<number> {
   const reply = await askControl(config.root, 'GET', '/status', 5_000)
-  const running = reply !== null
-  const now = running ? (reply.body as NodeStatus) : await withRoot(config, statusOfRoot)
-  if (call.json) {
-    out(JSON.stringify({ running, ...now }))
-    return 0
-  }
-  out(`${now.node} of ${now.app}/${now.ring}: ${now.phase}${running ? '' : ', no puller is running'}`)
-  out(
-    `  hot ${now.hot ?? 'nothing yet'}, cold ${now.cold ?? 'not complete'}${now.armed ? ' (armed)' : ''}, generation ${now.generation}`,
-  )
-  if (now.refusal !== null) out(`  refuses ${now.refusal.build}: ${now.refusal.code}: ${now.refusal.message}`)
-  for (const { code, message } of now.troubles) out(`  ${code}: ${message}`)
+  const now = reply === null ? await withRoot(config, statusOfRoot) : (reply.body as NodeStatus)
+  if (call.json) out(JSON.stringify({ running: reply !== null, ...now }))
+  else out(...statusLines(now, reply !== null))
   return 0
 }
 
 async function statusOfRoot(config: PullerConfig, trees: Trees, log: Logger): Promise<NodeStatus> {
   const { app, ring, node } = config
-  const { start, accepted, troubles } = await resume(
-    { trees: unlooked(trees), log },
-    { app, ring, node },
-    new AbortController().signal,
-  )
+  const { start, accepted, troubles } = await resume({ trees, log }, { app, ring, node }, null)
   const { generation } = accepted.ratchet
   return statusOf(start.state, { app, ring, node, generation, troubles, progress: null, nowMs: systemClock.now() })
-}
-
-/** For a look that must be quick: hot is taken as it lies. */
-function unlooked(trees: Trees): Trees {
-  return new Proxy(trees, {
-    get: (target, key) => {
-      if (key === 'survey') return async () => ({ ...(await target.survey()), unclean: false })
-      const value: unknown = Reflect.get(target, key, target)
-      return typeof value === 'function' ? value.bind(target) : value
-    },
-  })
 }
 
 /** Opens the root of a puller that is not running, and leaves it as clean as it was. */
@@ -258,64 +174,46 @@ async function withRoot<result>(
   const log = createLogger({ level: 'warn', name: 'puller', fd: 2 })
   const store = await openStore(defined(config.store), { clock: systemClock, log })
   const trees = await openRoot(config, log, store)
-  const { unclean } = await trees.survey()
+  let clean = false
   try {
+    clean = !(await trees.survey()).unclean
     return await work(config, trees, log)
   } finally {
-    await trees.close(!unclean)
+    await trees.close(clean)
   }
 }
 
 async function verify(config: PullerConfig, call: Call): Promise<number> {
   const reply = await askControl(config.root, 'POST', '/verify', 3_600_000)
-  if (reply !== null && reply.code !== 200) throw new FleetError('TREE_DIFFERS', JSON.stringify(reply.body))
-  const seen =
-    reply === null
-      ? await withRoot(config, (_config, trees) => verifyTrees(trees, new AbortController().signal))
-      : (reply.body as readonly Verified[])
-  const differs = seen.some(({ missing, extra, changed }) => missing.length + extra.length + changed.length > 0)
-  if (call.json) {
-    out(JSON.stringify({ differs, trees: seen }))
-    return differs ? 1 : 0
-  }
-  if (seen.length === 0) out('there is no sealed tree yet')
-  for (const { role, build, missing, extra, changed } of seen) {
-    const same = missing.length + extra.length + changed.length === 0
-    out(
-      `${role} ${build}: ${same ? 'as its manifest says' : `differs: +${extra.length} -${missing.length} ~${changed.length}`}`,
-    )
-    for (const path of extra) out(`  + ${path}`)
-    for (const path of missing) out(`  - ${path}`)
-    for (const path of changed) out(`  ~ ${path}`)
-  }
-  return differs ? 1 : 0
+  if (reply !== null && reply.code !== 200) throw new FleetError('DISK_ERROR', JSON.stringify(reply.body))
+  const look = (_config: PullerConfig, trees: Trees) => verifyTrees(trees, new AbortController().signal)
+  const trees = reply === null ? await withRoot(config, look) : (reply.body as readonly Verified[])
+  if (call.json) out(JSON.stringify({ differs: differs(trees), trees }))
+  else out(...verifyLines(trees))
+  return differs(trees) ? 1 : 0
 }
 
 /** Break-glass on the node: asks the running puller, or does it without one. */
 async function rollback(config: PullerConfig): Promise<number> {
   const reply = await askControl(config.root, 'POST', '/rollback', 5_000)
   if (reply === null) return await withRoot(config, rollbackAlone)
-  const body = reply.body as { to?: string; message?: string }
-  if (reply.code !== 202) throw new FleetError('NO_PREVIOUS', body.message ?? 'the puller refused')
-  const limitMs = systemClock.monotonic() + 600_000
+  const { to = '', message = 'the puller refused' } = reply.body as { to?: string; message?: string }
+  if (reply.code !== 202) throw new FleetError('NO_PREVIOUS', message)
+  const endMs = systemClock.monotonic() + ROLLBACK_LIMIT_MS
   for (;;) {
     const now = (await askControl(config.root, 'GET', '/status', 5_000))?.body as NodeStatus | undefined
     if (now === undefined) throw new FleetError('ROLLOUT_FAILED', 'the puller ended while it rolled back')
-    if (now.phase === 'parked') return told(now, body.to ?? '')
-    if (systemClock.monotonic() > limitMs)
-      throw new FleetError('ROLLOUT_FAILED', `still ${now.phase} after ten minutes`)
+    if (now.phase === 'parked') {
+      out(rollbackLine(now, to))
+      return 0
+    }
+    if (systemClock.monotonic() > endMs) throw new FleetError('ROLLOUT_FAILED', `still ${now.phase} after ten minutes`)
     await systemClock.sleep(100)
   }
 }
 
-function told(now: NodeStatus, to: string): number {
-  if (now.hot === to) {
-    out(`${now.node} runs ${to} again and stays parked until a record of another rollout or a recall arrives`)
-    return 0
-  }
-  const why = now.troubles.map(({ message }) => message).join('; ')
-  throw new FleetError('ROLLOUT_FAILED', `${now.node} runs ${now.hot ?? 'nothing'}, not ${to}: ${why}`)
-}
+/** Longer than any drain, hooks and verify that make sense. */
+const ROLLBACK_LIMIT_MS = 600_000
 
 async function rollbackAlone(config: PullerConfig, trees: Trees, log: Logger): Promise<number> {
   const options = nodeOptions(config)
@@ -326,21 +224,18 @@ async function rollbackAlone(config: PullerConfig, trees: Trees, log: Logger): P
   const found = await resume(world, options.reader, stop.signal)
   const to = rollbackTo(found.start.state)
   if (to === null) throw new FleetError('NO_PREVIOUS', refusal(found.start.state).message)
-  let last: NodeStatus | null = null
+  const parked = Promise.withResolvers<NodeStatus>()
+  const watch = async ({ loop, status: now }: RunningNode): Promise<void> => {
+    loop.send({ type: 'rollback', by: 'the operator' })
+    while (loop.state().phase !== 'parked') await systemClock.sleep(20)
+    parked.resolve(now())
+    stop.abort(new Error('rolled back'))
+  }
   try {
-    await runNode(options, world, found, stop.signal, ({ loop, status: statusNow }) => {
-      loop.send({ type: 'rollback', by: 'the operator' })
-      // The machine itself ends by coming to rest: told to stop now, it finishes the swap first.
-      const watch = async (): Promise<void> => {
-        while (loop.state().phase !== 'parked') await systemClock.sleep(20)
-        last = statusNow()
-        stop.abort(new Error('rolled back'))
-      }
-      void watch()
-    })
+    await runNode(options, world, found, stop.signal, (node) => void watch(node))
   } finally {
     client.close()
   }
-  if (last === null) throw new FleetError('ROLLOUT_FAILED', 'the node stopped before it was parked')
-  return told(last, to.build)
+  out(rollbackLine(await parked.promise, to.build))
+  return 0
 }

@@ -84,11 +84,15 @@ export async function remember(trees: Trees, reader: Reader, log: Logger): Promi
   return { accepted, journal, trouble }
 }
 
-/** Where the node stands, by the disk and the journal, hot looked at after an unclean stop. */
-export async function resume(world: Pick<NodeWorld, 'trees' | 'log'>, reader: Reader, signal: AbortSignal) {
+/** Where the node stands, by the disk and the journal; hot is compared after an unclean stop, unless there is no `signal`: a quick look. */
+export async function resume(
+  world: Pick<NodeWorld, 'trees' | 'log'>,
+  reader: Reader,
+  signal: AbortSignal | null,
+): Promise<Found> {
   const { trees, log } = world
   const remembered = await remember(trees, reader, log)
-  const unsound = await soundnessOfHot(trees, log, signal)
+  const unsound = signal === null ? null : await soundnessOfHot(trees, log, signal)
   const survey = await trees.survey()
   const fault: Trouble | null = unsound === null ? survey.hotFault : { code: 'HOT_BROKEN', message: unsound }
   if (fault !== null) log.error('hot is not sound', { code: fault.code, detail: fault.message })
