@@ -1,0 +1,120 @@
+// Owns the proof by search: whatever is written, and however late, twice or out of order it arrives, no node runs what no order named for it.
+import assert from 'node:assert/strict'
+import test, { type TestContext } from 'node:test'
+import { ALL, admit, targetOfBare, wants } from '#fleet/target.ts'
+import { type Rules, searchOrders } from '#test/support/order-search.ts'
+
+const PRODUCTION: Rules = { wants, admit, targetOfBare }
+
+const WIDE = { writes: 4, byHand: 1, breadth: 'wide' } as const
+const LONG = { writes: 6, byHand: 0, breadth: 'narrow' } as const
+const HANDS = { writes: 3, byHand: 3, breadth: 'wide' } as const
+const SMALL = { writes: 3, byHand: 2, breadth: 'wide' } as const
+
+test('M10: no node ever starts, stages or rests on a build that no accepted order named for it', (t: TestContext) => {
+  const found = searchOrders(PRODUCTION, WIDE)
+  t.diagnostic(JSON.stringify(found))
+  assert.deepEqual(found.broken, [])
+  // Otherwise the search has lost its world: these are what it saw when it was written.
+  assert.ok(found.histories > 12_000 && found.states > 500_000, `${found.histories} histories, ${found.states} states`)
+  assert.ok(found.swaps > 100_000 && found.failedVerifies > 60_000, `${found.swaps} swaps`)
+})
+
+test('M10: nor over longer histories of stages, raises, recalls and closing records', (t: TestContext) => {
+  const found = searchOrders(PRODUCTION, LONG)
+  t.diagnostic(JSON.stringify(found))
+  assert.deepEqual(found.broken, [])
+  assert.ok(found.states > 300_000, `${found.states} states`)
+})
+
+test('A4 A7 A24: nor when people write bare ids again and again, put old records back, or rebuild Consul from nothing', (t: TestContext) => {
+  const found = searchOrders(PRODUCTION, HANDS)
+  t.diagnostic(JSON.stringify(found))
+  assert.deepEqual(found.broken, [])
+  assert.ok(found.states > 200_000, `${found.states} states`)
+})
+
+/** Bugs that someone could write, each as the production rules with one of them changed. */
+const MUTANTS: Readonly<Record<string, Partial<Rules>>> = {
+  'the cutoff itself counts as below it': {
+    wants: (target, at, hot) => wants({ ...target, cutoff: Math.min(ALL, target.cutoff + 1) }, at, hot),
+  },
+  'the cutoff is ignored': { wants: (target, at, hot) => wants({ ...target, cutoff: ALL }, at, hot) },
+  'nobody is ever below the cutoff': { wants: (target, at, hot) => wants({ ...target, cutoff: 0 }, at, hot) },
+  'a recall is read as a raise': { wants: (target, at, hot) => wants({ ...target, recall: false }, at, hot) },
+  'in a recall, below the cutoff means run it': {
+    wants: (target, at, hot) =>
+      target.recall && at < target.cutoff ? { hot: target.build, cold: null } : wants(target, at, hot),
+  },
+  'in a recall, whoever runs the build may stay': {
+    wants: (target, at, hot) => (target.recall && hot === target.build ? { hot, cold: null } : wants(target, at, hot)),
+  },
+  'a recall stages the build': {
+    wants: (target, at, hot) =>
+      target.recall ? { ...wants(target, at, hot), cold: target.build } : wants(target, at, hot),
+  },
+  'hot and cold change places': {
+    wants: (target, at, hot) => {
+      const want = wants(target, at, hot)
+      return { hot: want.cold, cold: want.hot }
+    },
+  },
+  'above the cutoff without a fallback, the build is run': {
+    wants: (target, at, hot) =>
+      target.fallback === null && !target.recall ? { hot: target.build, cold: null } : wants(target, at, hot),
+  },
+  'a node without hot takes the build, wherever its place is': {
+    wants: (target, at, hot) => (hot === null ? { hot: target.build, cold: target.fallback } : wants(target, at, hot)),
+  },
+  'the generation is not looked at': {
+    admit: (ratchet, mark) =>
+      mark.kind === 'record'
+        ? { verdict: 'accept', ratchet: { generation: mark.generation, modifyIndex: mark.modifyIndex } }
+        : admit(ratchet, mark),
+  },
+  'an equal generation is accepted': {
+    admit: (ratchet, mark) =>
+      mark.kind === 'record' && mark.generation === ratchet.generation && mark.modifyIndex !== ratchet.modifyIndex
+        ? { verdict: 'accept', ratchet: { generation: mark.generation, modifyIndex: mark.modifyIndex } }
+        : admit(ratchet, mark),
+  },
+  'only the generation counts: a stale record from before a bare id replaces it': {
+    admit: (ratchet, mark) => admit(ratchet, mark.kind === 'record' ? { ...mark, stale: false } : mark),
+  },
+  'a bare id out of a stale read is believed': {
+    admit: (ratchet, mark) => admit(ratchet, mark.kind === 'bare' ? { ...mark, stale: false } : mark),
+  },
+  'a bare id is always newer': {
+    admit: (ratchet, mark) =>
+      mark.kind === 'bare' && mark.generation === null && mark.modifyIndex !== ratchet.modifyIndex
+        ? { verdict: 'accept', ratchet: { generation: ratchet.generation, modifyIndex: mark.modifyIndex } }
+        : admit(ratchet, mark),
+  },
+  'a bare id begins the generations anew': {
+    admit: (ratchet, mark) => {
+      const admission = admit(ratchet, mark)
+      if (admission.verdict !== 'accept' || mark.kind === 'record') return admission
+      return { verdict: 'accept', ratchet: { ...admission.ratchet, generation: 0 } }
+    },
+  },
+  'bare ids are refused': {
+    admit: (ratchet, mark) => (mark.kind === 'bare' ? { verdict: 'regressed' } : admit(ratchet, mark)),
+  },
+  'the generation of a bare id is not read': {
+    admit: (ratchet, mark) => admit(ratchet, mark.kind === 'bare' ? { ...mark, generation: null } : mark),
+  },
+  'a bare id reaches only half of the nodes': {
+    targetOfBare: (bare, context) => ({ ...targetOfBare(bare, context), cutoff: ALL / 2 }),
+  },
+  'a bare id is read as a recall': {
+    targetOfBare: (bare, context) => ({ ...targetOfBare(bare, context), recall: true, cutoff: 0 }),
+  },
+}
+
+for (const [bug, change] of Object.entries(MUTANTS)) {
+  test(`the search notices when ${bug}`, (t: TestContext) => {
+    const { broken } = searchOrders({ ...PRODUCTION, ...change }, SMALL)
+    t.diagnostic(broken[0] ?? 'nothing found')
+    assert.ok(broken.length > 0)
+  })
+}
