@@ -10,9 +10,29 @@ export function targetFeed(
   options: { readonly app: string; readonly ring: string; readonly pace?: Partial<Pace> },
 ): TargetFeed {
   const key = client.keys(options.app).target(options.ring)
+  // A server that is behind does not have the key yet, or still has none: only the leader can say that it is gone.
+  let gone = false
+  async function read(index: number, signal: AbortSignal): Promise<Answer<Entry | null>> {
+    const answer = await client.get(key, signal, { consistency: 'stale', index })
+    if (answer.value !== null || gone) {
+      gone = answer.value === null
+      return answer
+    }
+    const confirmed = await vouchedFor(signal)
+    gone = confirmed.value === null
+    return confirmed
+  }
+
+  /** A default read is the leader's, unless something in between answers for it. */
+  async function vouchedFor(signal: AbortSignal): Promise<Answer<Entry | null>> {
+    const answer = await client.get(key, signal)
+    if (answer.meta.knownLeader && answer.meta.lastContactMs === 0) return answer
+    throw new FleetError('CONSUL_NO_LEADER', `no leader vouches for ${key}; what was known before stands`)
+  }
+
   const watched = {
     what: key,
-    read: (index: number, signal: AbortSignal) => client.get(key, signal, { consistency: 'stale', index }),
+    read,
     print: (entry: Entry | null) =>
       entry === null ? 'absent' : `${entry.modifyIndex} ${Buffer.from(entry.value).toString('base64')}`,
     isAbsent: (entry: Entry | null) => entry === null,
@@ -30,9 +50,7 @@ export function targetFeed(
       }
     },
     async read(signal) {
-      const answer = await client.get(key, signal)
-      refuseStale(answer, key)
-      return readingOf(answer.value, false)
+      return readingOf((await vouchedFor(signal)).value, false)
     },
   }
 }
@@ -40,10 +58,4 @@ export function targetFeed(
 function readingOf(entry: Entry | null, stale: boolean): TargetReading {
   if (entry === null) return { kind: 'absent', stale }
   return { kind: 'value', raw: entry.value, modifyIndex: entry.modifyIndex, stale }
-}
-
-/** A default read is the leader's, unless something in between answers for it. */
-function refuseStale(answer: Answer<unknown>, key: string): void {
-  if (answer.meta.knownLeader && answer.meta.lastContactMs === 0) return
-  throw new FleetError('CONSUL_NO_LEADER', `no leader vouches for ${key}; what was known before stands`)
 }
