@@ -9,7 +9,7 @@ import { systemClock as clock } from '#adapters/runtime/clock.ts'
 import { CONTENT_MARK, PAGE_FILES } from './builds.ts'
 
 /** The work of a request between its first file and its last: long enough that a swap under it shows. */
-const WORK_MS = 60
+const WORK_MS = 100
 /** Requests wait no longer than this, whoever forgot to end the maintenance. */
 const HOLD_LIMIT_MS = 20_000
 const HOLD_LOOK_MS = 10
