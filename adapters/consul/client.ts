@@ -85,7 +85,7 @@ export interface ConsulClient {
   isSessionAlive(id: string, signal: AbortSignal): Promise<boolean>
   /** Any other call of the package, with the same deadline, cancel and error mapping. */
   call(kind: string, send: Send, signal: AbortSignal, deadlineMs?: number): Promise<Response>
-  /** Closes idle connections. Requests in flight are ended by their signals. */
+  /** Closes all connections; what is in flight fails. */
   close(): void
 }
 

@@ -23,16 +23,16 @@ export async function keepAlive(
   since = client.clock.monotonic(),
 ): Promise<'gone' | 'late' | 'ended'> {
   const { clock } = client
+  const lostAt = () => (upkeep.loseAfterMs === null ? Number.POSITIVE_INFINITY : goodAt + upkeep.loseAfterMs)
   let goodAt = since
   let pauseMs = upkeep.everyMs
   for (;;) {
     try {
-      const left = upkeep.loseAfterMs === null ? pauseMs : goodAt + upkeep.loseAfterMs - clock.monotonic()
-      await clock.sleep(Math.max(0, Math.min(pauseMs, left)), signal)
+      await clock.sleep(Math.max(0, Math.min(pauseMs, lostAt() - clock.monotonic())), signal)
       const began = clock.monotonic()
-      const leftMs = upkeep.loseAfterMs === null ? upkeep.ttlSeconds * 500 : goodAt + upkeep.loseAfterMs - began
-      if (leftMs <= 0) return 'late'
-      const alive = await client.renewSession(id, signal, leftMs)
+      if (began >= lostAt()) return 'late'
+      // A fifth of the TTL for one try: a dead connection must leave time for another.
+      const alive = await client.renewSession(id, signal, Math.min(upkeep.ttlSeconds * 200, lostAt() - began))
       if (!alive) return 'gone'
       goodAt = began
       pauseMs = upkeep.everyMs * (0.9 + 0.2 * clock.random())
