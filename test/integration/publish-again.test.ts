@@ -1,0 +1,278 @@
+// Owns the proof that a build id means one content for ever: repeats, crashes half-way, races, and everything that cannot be deployed.
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { appendFileSync } from 'node:fs'
+import { chmod, mkdir, open, rm, symlink, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { promisify } from 'node:util'
+import { memoryStore } from '#adapters/memory/store.ts'
+import { systemClock } from '#adapters/runtime/clock.ts'
+import { openStore } from '#adapters/store.ts'
+import { isFleetError } from '#fleet/errors.ts'
+import { objectsOf } from '#fleet/manifest.ts'
+import type { BuildStore } from '#fleet/ports.ts'
+import { contentOf, FOREVER, publishing } from '#test/support/publishing.ts'
+import { startRgw } from '#test/support/rgw.ts'
+import { makeSourceTree } from '#test/support/source-tree.ts'
+import { tmp } from '#test/support/tmp.ts'
+
+const run = promisify(execFile)
+const world = { clock: systemClock, log: { debug() {}, info() {}, warn() {}, error() {} } }
+
+async function source(t: TestContext, seed = 1): Promise<string> {
+  const dir = await tmp(t, 'source')
+  makeSourceTree(dir, 40, seed)
+  return dir
+}
+
+const refusedAs =
+  (code: Parameters<typeof isFleetError>[1], words = /./) =>
+  (error: unknown) =>
+    code !== undefined && isFleetError(error, code) && words.test(error.message)
+
+test('publishing the same tree under the same id again says so, succeeds and writes nothing', async (t) => {
+  const dir = await source(t)
+  const store = memoryStore()
+  const at = publishing(store)
+  const first = await at.publish(dir, 'b1')
+  const before = [...store.objects]
+  at.nowMs += 5_000
+  const again = await at.publish(dir, 'b1')
+  assert.deepEqual({ ...again, ms: 0 }, { ...first, outcome: 'already-there', ms: 0 })
+  assert.deepEqual([...store.objects], before)
+})
+
+test('an id that is published is refused to other content, and nothing is changed', async (t) => {
+  const dir = await source(t)
+  const store = memoryStore()
+  const at = publishing(store)
+  await at.publish(dir, 'b1')
+  const before = [...store.objects]
+  await chmod(join(dir, 'assets/large.bin'), 0o755)
+  await assert.rejects(at.publish(dir, 'b1'), refusedAs('BUILD_DIFFERS'))
+  // Also where the catalog has forgotten it, and where another app uses the same store.
+  const forgetful = publishing(store)
+  await assert.rejects(forgetful.publish(dir, 'b1'), refusedAs('BUILD_DIFFERS'))
+  await assert.rejects(at.publish(dir, 'b1', { app: 'api' as never }), refusedAs('BUILD_DIFFERS'))
+  assert.deepEqual([...store.objects], before)
+})
+
+test('a build whose catalog entry is missing gets it by publishing it again', async (t) => {
+  const dir = await source(t)
+  const store = memoryStore()
+  const first = await publishing(store).publish(dir, 'b1')
+  const forgetful = publishing(store)
+  assert.equal((await forgetful.publish(dir, 'b1')).outcome, 'already-there')
+  assert.equal((await forgetful.catalog.find(first.build, FOREVER))?.entry.manifest, first.manifest)
+})
+
+test('a delta that is missing is added by publishing again, now that a ring runs the older build', async (t) => {
+  const dir = await source(t)
+  const store = memoryStore()
+  const at = publishing(store)
+  const b1 = await at.publish(dir, 'b1')
+  await writeFile(join(dir, 'new'), 'new')
+  await at.publish(dir, 'b2')
+  assert.equal((await at.publish(dir, 'b2', { running: [b1] })).outcome, 'already-there')
+  assert.ok(store.objects.has(objectsOf.delta('b2', 'b1')))
+})
+
+test('a publish that dies after any of its writes is finished by the next one, and every file can be had', async (t) => {
+  const dir = await source(t)
+  for (let survived = 0; survived < 5; survived += 1) {
+    const store = memoryStore()
+    const at = publishing(store)
+    const b1 = await at.publish(dir, 'b1')
+    await writeFile(join(dir, 'new'), `after ${survived}`)
+    let writes = 0
+    const dying: BuildStore = {
+      ...store,
+      create: async (name, body, signal) => {
+        writes += 1
+        if (writes > survived) throw new Error('the publisher died')
+        return store.create(name, body, signal)
+      },
+    }
+    const first = publishing(dying).publish(dir, 'b2', { running: [b1] })
+    if (survived < 3) await assert.rejects(first)
+    else await first
+    at.nowMs += 60_000
+    const { manifest: digest } = await at.publish(dir, 'b2', { running: [b1] })
+    assert.equal((await at.catalog.find('b2' as typeof b1.build, FOREVER))?.entry.manifest, digest)
+    const manifest = await at.manifest('b2')
+    const artifact = await at.object(objectsOf.artifact('b2'))
+    assert.equal(manifest.artifact.bytes, artifact.byteLength)
+    for (const entry of manifest.entries) if (entry.type === 'f') contentOf(artifact, manifest, entry)
+  }
+})
+
+test('what a publish of other content left half-way is not overwritten', async (t) => {
+  const store = memoryStore()
+  const at = publishing(store)
+  await at.publish(await source(t, 1), 'b1')
+  store.objects.delete(objectsOf.manifest('b1'))
+  const left = store.objects.get(objectsOf.artifact('b1'))
+  await assert.rejects(
+    publishing(store).publish(await source(t, 2), 'b1'),
+    refusedAs('BUILD_DIFFERS', /did not finish/),
+  )
+  assert.equal(store.objects.get(objectsOf.artifact('b1')), left)
+  store.objects.set(objectsOf.artifact('b1'), { bytes: Buffer.from('garbage'), version: 'x' })
+  await assert.rejects(
+    publishing(store).publish(await source(t, 2), 'b1'),
+    refusedAs('BUILD_DIFFERS', /did not finish/),
+  )
+})
+
+test('two publishers of one id at once, on a real S3 server: the same tree is one build, of two trees one is refused', async (t) => {
+  const { url, endpoint } = await startRgw(t)
+  const store = await openStore({ url, endpoint }, world)
+  const dir = await source(t, 1)
+  const same = await Promise.allSettled([publishing(store).publish(dir, 'b1'), publishing(store).publish(dir, 'b1')])
+  const manifests = same.map((result) =>
+    result.status === 'fulfilled' ? result.value.manifest : String(result.reason),
+  )
+  assert.equal(manifests[0], manifests[1])
+  const other = await source(t, 2)
+  const two = await Promise.allSettled([publishing(store).publish(dir, 'b2'), publishing(store).publish(other, 'b2')])
+  const refused = two.filter((result) => result.status === 'rejected')
+  assert.equal(refused.length, 1)
+  assert.ok(isFleetError(refused[0]?.reason, 'BUILD_DIFFERS'))
+  const at = publishing(store)
+  const manifest = await at.manifest('b2')
+  const artifact = await at.object(objectsOf.artifact('b2'))
+  for (const entry of manifest.entries) if (entry.type === 'f') contentOf(artifact, manifest, entry)
+})
+
+test('E1–E10: whatever cannot be deployed is refused by name, all of it at once, and nothing is published', async (t) => {
+  const dir = await source(t)
+  const socket = createServer().listen(join(dir, 'a.sock'))
+  t.after(() => socket.close())
+  await run('mkfifo', [join(dir, 'pipe')])
+  await symlink('/etc/passwd', join(dir, 'absolute'))
+  await symlink('../../outside', join(dir, 'assets/outside'))
+  await symlink('..', join(dir, 'assets/up'))
+  await symlink('assets/up/..', join(dir, 'chain'))
+  await writeFile(join(dir, 'new\nline'), 'x')
+  await writeFile(join(dir, 'back\\slash'), 'x')
+  await writeFile(Buffer.concat([Buffer.from(`${dir}/latin-`), Buffer.from([0xe9])]), 'x')
+  await writeFile(join(dir, 'ASSETS'), 'x')
+  const store = memoryStore()
+  const words = [
+    'a.sock',
+    'socket',
+    'pipe',
+    'named pipe',
+    'absolute',
+    'assets/outside',
+    'chain',
+    'new\\nline',
+    'slash',
+    'latin-',
+    'ASSETS',
+  ]
+  await assert.rejects(publishing(store).publish(dir, 'b1'), (error) => {
+    assert.ok(isFleetError(error, 'ENTRY_REFUSED'))
+    for (const word of words) assert.ok(error.message.includes(word), `${word} in: ${error.message}`)
+    return !error.message.includes('\n')
+  })
+  assert.equal(store.objects.size, 0)
+})
+
+test('E9: names that clash are published when the publisher says that the servers tell them apart', async (t) => {
+  const dir = await source(t)
+  await writeFile(join(dir, 'ASSETS'), 'x')
+  const at = publishing(memoryStore())
+  await at.publish(dir, 'b1', { foldAllowed: true })
+  assert.equal((await at.manifest('b1')).foldAllowed, true)
+})
+
+test('E11: a directory beyond the limits is refused before anything is uploaded', async (t) => {
+  const dir = await source(t)
+  const store = memoryStore()
+  const limits = { entries: 1_000, bytes: 1e9, depth: 10, nameBytes: 255 }
+  for (const tight of [{ entries: 10 }, { bytes: 1_000 }]) {
+    const publish = publishing(store).publish(dir, 'b1', { limits: { ...limits, ...tight } })
+    await assert.rejects(publish, refusedAs('LIMITS_EXCEEDED'))
+  }
+  await assert.rejects(
+    publishing(store).publish(dir, 'b1', { limits: { ...limits, depth: 1 } }),
+    refusedAs('ENTRY_REFUSED', /deeper/),
+  )
+  assert.equal(store.objects.size, 0)
+})
+
+test('E17: an empty directory and one that is not there are refused', async (t) => {
+  const dir = await tmp(t, 'empty')
+  await assert.rejects(publishing(memoryStore()).publish(dir, 'b1'), refusedAs('BUILD_EMPTY'))
+  await assert.rejects(publishing(memoryStore()).publish(join(dir, 'gone'), 'b1'), refusedAs('USAGE', /gone/))
+  await assert.rejects(publishing(memoryStore()).publish(dir, '../b'), refusedAs('NAME_INVALID'))
+})
+
+for (const step of ['hashing', 'uploading'] as const) {
+  test(`a file that changes while the build is ${step} is refused by name, and no build comes of it`, async (t) => {
+    const dir = await source(t)
+    const path = join(dir, 'zzz-last')
+    await writeFile(path, Buffer.alloc(3_000_000))
+    const at = publishing(await tmp(t, 'store'))
+    let done = false
+    const change = (progress: { step: string }) => {
+      if (done || progress.step !== step) return
+      done = true
+      appendFileSync(path, 'more')
+    }
+    await assert.rejects(at.publish(dir, 'b1', {}, change), refusedAs('ENTRY_REFUSED', /zzz-last.*changed/))
+    assert.equal(await at.store.find(objectsOf.artifact('b1'), FOREVER), null)
+    assert.equal((await at.publish(dir, 'b1')).outcome, 'published')
+  })
+}
+
+test('an operator who stops a publish leaves no artifact, and can start it again', async (t) => {
+  const dir = await source(t)
+  await writeFile(join(dir, 'big'), Buffer.alloc(30_000_000, 'b'))
+  const at = publishing(await tmp(t, 'store'))
+  const controller = new AbortController()
+  const reason = new Error('Ctrl-C')
+  const stop = ({ step, doneBytes }: { step: string; doneBytes: number }) => {
+    if (step === 'uploading' && doneBytes > 5_000_000) controller.abort(reason)
+  }
+  await assert.rejects(at.publish(dir, 'b1', {}, stop, controller.signal), (error) => error === reason)
+  assert.equal(await at.store.find(objectsOf.artifact('b1'), FOREVER), null)
+  assert.equal((await at.publish(dir, 'b1')).outcome, 'published')
+})
+
+test('progress only grows, in the order of the steps, and ends with everything done', async (t) => {
+  const dir = await source(t)
+  const steps: string[] = []
+  let last = { step: '', doneBytes: 0, totalBytes: 0 }
+  await publishing(memoryStore()).publish(dir, 'b1', {}, (progress) => {
+    if (progress.step !== last.step) steps.push(progress.step)
+    else assert.ok(progress.doneBytes >= last.doneBytes)
+    assert.ok(progress.doneBytes <= progress.totalBytes)
+    last = progress
+  })
+  assert.deepEqual(steps, ['scanning', 'hashing', 'uploading', 'deltas', 'cataloguing'])
+  assert.equal(last.doneBytes, last.totalBytes)
+})
+
+test('publishing half a gigabyte takes a bounded amount of memory', async (t) => {
+  const dir = await tmp(t, 'source')
+  await mkdir(join(dir, 'd'))
+  const file = await open(join(dir, 'd/huge'), 'w')
+  await file.truncate(512 * 1024 * 1024)
+  await file.close()
+  const store = await tmp(t, 'store')
+  const script = `
+    const { publishing } = await import('#test/support/publishing.ts')
+    await publishing(${JSON.stringify(store)}).publish(${JSON.stringify(dir)}, 'b1')
+    console.log(process.resourceUsage().maxRSS)`
+  const { stdout } = await run(process.execPath, ['--input-type=module', '-e', script], {
+    cwd: join(import.meta.dirname, '../..'),
+  })
+  const peakMiB = Number(stdout) / 1024
+  t.diagnostic(`peak ${peakMiB.toFixed(0)} MiB`)
+  assert.ok(peakMiB < 220)
+  await rm(dir, { recursive: true })
+})
