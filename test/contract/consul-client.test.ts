@@ -78,6 +78,26 @@ test('an aborted signal ends a request at once and destroys its socket', async (
   assert.equal(lying.asked.length, 1, 'an aborted signal sends nothing')
 })
 
+test('a request that is cancelled while its token is being read is never sent', async (t: TestContext) => {
+  const lying = await startLyingConsul(t, () => kvAbsent(1))
+  const { client, signal } = connect(t, { url: lying.url, token: 'secret' })
+  const stop = new AbortController()
+  const writing = client.put('k', bytes('v'), stop.signal)
+  stop.abort(new Error('enough'))
+  await assert.rejects(writing, /enough/)
+  await client.get('after', signal)
+  assert.deepEqual(
+    lying.asked.map((asked) => asked.path),
+    ['/kv/after'],
+  )
+})
+
+test('an answer that does not end is given up before it fills the memory', async (t: TestContext) => {
+  const lying = await startLyingConsul(t, () => ({ headers: JSON_TYPE, body: Buffer.alloc(70 * 1024 * 1024, ' ') }))
+  const { client, signal } = connect(t, { url: lying.url })
+  await assert.rejects(client.get('k', signal), code('CONSUL_UNREACHABLE'))
+})
+
 const NOT_CONSUL: Readonly<Record<string, Lie>> = {
   'a page with 200': { headers: { 'content-type': 'text/html' }, body: '<html>sign in</html>' },
   'a page that claims to be JSON': { headers: JSON_TYPE, body: '<html>sign in</html>' },

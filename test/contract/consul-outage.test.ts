@@ -119,6 +119,19 @@ test('A18: an agent that has no connection left for us says so, and is used agai
   await until('it answers again', () => client.get(KEY, signal).then((answer) => answer.value === null))
 })
 
+test('A29: a session depends on no health check and delays nobody: only its TTL and its owner end it', async (t: TestContext) => {
+  const consul = await startConsul(t)
+  const { client, signal } = connect(t, { url: consul.url })
+  const id = await client.createSession('test', 10, signal)
+  const answer = await fetch(`${consul.url}/v1/session/info/${id}`)
+  const [session] = (await answer.json()) as Record<string, unknown>[]
+  assert.partialDeepStrictEqual(session, { NodeChecks: [], LockDelay: 0, TTL: '10s', Behavior: 'release' })
+  assert.equal(await client.isSessionAlive(id, signal), true)
+  await client.destroySession(id, signal)
+  assert.equal(await client.isSessionAlive(id, signal), false)
+  assert.equal(await client.renewSession(id, signal), false)
+})
+
 test('A20: a value that Consul finds too large is refused as that', async (t: TestContext) => {
   const consul = await startConsul(t)
   const { client, signal } = connect(t, { url: consul.url })
