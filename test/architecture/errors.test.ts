@@ -32,6 +32,6 @@ test('each row has a title that is a sentence part, and a fix that is an action'
   for (const [code, { title, fix }] of Object.entries(TABLE)) {
     assert.match(title, /^[A-Z][^.]*$/, `${code}: the title begins with a capital and has no full stop`)
     assert.ok(title.length <= 90, `${code}: the title fits a line`)
-    if (fix !== undefined) assert.match(fix, /^[a-z]/, `${code}: the fix is a command or an action`)
+    if (fix !== undefined) assert.match(fix, /^(--)?[a-z]/, `${code}: the fix is a command or an action`)
   }
 })

@@ -33,8 +33,15 @@ export function readText(path: string): string {
   return readFileSync(join(PROJECT, path), 'utf8')
 }
 
-/** Every TypeScript file of the project. */
+let read: readonly Source[] | null = null
+
+/** Every TypeScript file of the project, read once. */
 export function sources(): readonly Source[] {
+  read ??= readSources()
+  return read
+}
+
+function readSources(): readonly Source[] {
   return filesMatching(`{${FOLDERS.join(',')}}/**/*.ts`).map((path) => {
     const text = readText(path)
     return { path, text, code: codeOf(text), imports: importsOf(text) }
