@@ -17,8 +17,12 @@ export interface DemoOptions {
   /** Leave everything running at the end. */
   readonly keep: boolean
   /** Take the embedded agent even where a `consul` binary is found. */
-  readonly embedded: boolean
+  readonly embedded?: boolean
+  /** How many nodes; 8 unless told. */
+  readonly nodes?: number
 }
+
+const NODES = 8
 
 /**
  * Runs the demo: three builds, two releases under load, a broken one, a rollback with the store switched off.
@@ -26,9 +30,9 @@ export interface DemoOptions {
  */
 export async function demo(options: DemoOptions, world: DemoWorld): Promise<number> {
   const began = world.clock.monotonic()
-  world.stderr.write('Setting up: Consul, a store, eight nodes …\n')
+  world.stderr.write('Setting up: Consul, a store, nodes …\n')
   try {
-    await using scene = await setScene(world, options.embedded)
+    await using scene = await setScene(world, { nodes: options.nodes ?? NODES, embedded: options.embedded === true })
     const code = await withLiveView(scene, async () => {
       const findings = await tell(scene)
       scene.screen.clear()
@@ -82,7 +86,7 @@ async function withLiveView<result>(scene: Scene, work: () => Promise<result>): 
       const phases = new Map(scene.watched.roster.map(({ status }) => [status.node as string, status.phase as string]))
       const lines = scene.nodes.map(({ name }) => ({ name, phase: phases.get(name) ?? 'starting' }))
       screen.draw(liveLines(lines, load, REQUESTS_PER_SECOND))
-      if (world.stderr.isTerminal || load === null || world.clock.monotonic() - told < TELL_MS) continue
+      if (world.stderr.isTTY === true || load === null || world.clock.monotonic() - told < TELL_MS) continue
       told = world.clock.monotonic()
       screen.say(`  … ${answersLine(load)}`)
     }

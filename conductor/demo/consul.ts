@@ -16,7 +16,7 @@ const FETCHED = join(PROJECT, '.cache/consul/root/usr/bin/consul')
 const READY_LIMIT_MS = 15_000
 const LOOK_MS = 50
 
-type Env = NodeJS.ProcessEnv
+type Env = Readonly<Record<string, string | undefined>>
 
 function findBinary(env: Env): string | null {
   const candidates = (env.PATH ?? '').split(delimiter).filter((dir) => dir !== '')

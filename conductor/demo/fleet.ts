@@ -36,7 +36,7 @@ export async function prepareNodes(
   count: number,
   place: Place,
   running: Children,
-  env: NodeJS.ProcessEnv,
+  env: Readonly<Record<string, string | undefined>>,
 ): Promise<readonly DemoNode[]> {
   const metricsPorts = await freePorts(count)
   return Promise.all(
@@ -68,7 +68,7 @@ export function startPullers(
   nodes: readonly DemoNode[],
   place: Place,
   running: Children,
-  env: NodeJS.ProcessEnv,
+  env: Readonly<Record<string, string | undefined>>,
 ): void {
   for (const { name, configFile } of nodes) {
     const argv = [join(PROJECT, 'puller/puller'), 'run', '--config', configFile]

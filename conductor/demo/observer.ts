@@ -58,7 +58,7 @@ export async function startLoad(
   nodes: readonly DemoNode[],
   dir: string,
   running: Children,
-  world: { clock: Clock; signal: AbortSignal; env: NodeJS.ProcessEnv },
+  world: { clock: Clock; signal: AbortSignal; env: Readonly<Record<string, string | undefined>> },
 ): Promise<Load> {
   const { clock, signal, env } = world
   const argv = [process.execPath, join(PROJECT, 'conductor/demo/load.ts')]

@@ -14,11 +14,11 @@ import { conductConfig, DEMO, type DemoNode, type Place, prepareNodes, startPull
 import { type Load, type Watched, watchKeys } from './observer.ts'
 import { type Screen, screenOn, type Terminal } from './screen.ts'
 
-export const NODES = 8
+type Env = Readonly<Record<string, string | undefined>>
 
 export interface DemoWorld {
   readonly clock: Clock
-  readonly env: NodeJS.ProcessEnv
+  readonly env: Env
   /** Aborts when the person has seen enough. */
   readonly signal: AbortSignal
   readonly stdout: Terminal
@@ -63,8 +63,8 @@ export interface Scene extends AsyncDisposable {
   conduct(...args: readonly string[]): Promise<Ran>
 }
 
-/** Sets everything up, with a Consul of its own (@param embedded: the embedded agent even where a binary is found), but the load and the pullers' first build. Disposing ends every process and removes every file. */
-export async function setScene(world: DemoWorld, embedded: boolean): Promise<Scene> {
+/** Sets everything up, with a Consul of its own, but the load and the pullers' first build. Disposing ends every process and removes every file. */
+export async function setScene(world: DemoWorld, options: { nodes: number; embedded: boolean }): Promise<Scene> {
   const { clock, env } = world
   const dir = mkdtempSync(join(tmpdir(), 'hotcold-demo-'))
   const running = children(clock)
@@ -75,7 +75,7 @@ export async function setScene(world: DemoWorld, embedded: boolean): Promise<Sce
     await rm(dir, { recursive: true, force: true })
   }
   try {
-    const consul = await startConsul(dir, running, world, embedded)
+    const consul = await startConsul(dir, running, world, options.embedded)
     const storeDir = join(dir, 'store')
     mkdirSync(storeDir)
     const place: Place = { dir, consulUrl: consul.url, storeDir }
@@ -85,7 +85,7 @@ export async function setScene(world: DemoWorld, embedded: boolean): Promise<Sce
     over.signal.addEventListener('abort', () => ports.close())
     const conduct = (...args: readonly string[]): Promise<Ran> => runConduct([...args, '--config', configFile], env)
     await conduct('init')
-    const nodes = await prepareNodes(NODES, place, running, env)
+    const nodes = await prepareNodes(options.nodes, place, running, env)
     startPullers(nodes, place, running, env)
     return {
       world,
@@ -120,7 +120,7 @@ function writeBuilds(dir: string, at: Date): readonly StagedBuild[] {
 }
 
 /** Runs the launcher, as typed in a terminal: nothing here knows more than a person does. */
-function runConduct(args: readonly string[], env: NodeJS.ProcessEnv): Promise<Ran> {
+function runConduct(args: readonly string[], env: Env): Promise<Ran> {
   const child = spawn(join(PROJECT, 'conductor/conduct'), args, { env: { ...env, NO_COLOR: '1' } })
   let stdout = ''
   let stderr = ''

@@ -1,9 +1,10 @@
 // Owns what the demo writes while it runs: sentences that stay, and below them, on a terminal, a block that is drawn again.
 
+/** A stream to write to, and whether a person watches it. */
 export interface Terminal {
-  write(text: string): void
-  readonly isTerminal: boolean
-  readonly columns: number
+  write(text: string): unknown
+  readonly isTTY?: boolean | undefined
+  readonly columns?: number | undefined
 }
 
 export interface Screen {
@@ -19,13 +20,13 @@ export function screenOn(terminal: Terminal): Screen {
   let block: readonly string[] = []
   const erase = (): string => (block.length === 0 ? '' : `\x1b[${block.length}A\x1b[J`)
   const text = (lines: readonly string[]): string =>
-    lines.map((line) => `${line.slice(0, terminal.columns - 1)}\n`).join('')
+    lines.map((line) => `${line.slice(0, (terminal.columns ?? 80) - 1)}\n`).join('')
   return {
     say(line) {
       terminal.write(`${erase()}${line}\n${text(block)}`)
     },
     draw(lines) {
-      if (!terminal.isTerminal) return
+      if (terminal.isTTY !== true) return
       terminal.write(`${erase()}${text(lines)}`)
       block = lines
     },

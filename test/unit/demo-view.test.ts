@@ -62,9 +62,9 @@ test('live lines show what each node answers with and which requests wait', () =
 })
 
 test('a terminal is drawn on again and again, a file gets sentences alone', () => {
-  const written = (isTerminal: boolean): string => {
+  const written = (isTTY: boolean): string => {
     let text = ''
-    const screen = screenOn({ isTerminal, columns: 80, write: (more) => (text += more) })
+    const screen = screenOn({ isTTY, columns: 80, write: (more) => (text += more) })
     screen.draw(['one', 'two'])
     screen.say('sentence')
     screen.draw(['three'])
