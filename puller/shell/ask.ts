@@ -32,8 +32,7 @@ export function ask(
       else reject(cause)
     }
     const send = url.startsWith('https:') ? overHttps : overHttp
-    const headers = { ...options.headers, connection: 'close' }
-    const request = send(url, { agent: false, headers, signal: either }, (response) => {
+    const request = send(url, { agent: false, headers: { ...options.headers }, signal: either }, (response) => {
       read(response).then((body) => {
         resolve({ status: response.statusCode ?? 0, headers: response.headers, body })
         request.destroy()

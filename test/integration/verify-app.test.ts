@@ -243,7 +243,7 @@ test('the build id may be in a JSON field or in the text of the body, and the ch
 })
 
 test('a verify command must pass too, and is told the build', async (t: TestContext) => {
-  const { root, prove } = await world(t)
+  const { root, app, prove } = await world(t)
   const command = { argv: ['sh', '-c', `echo "$HOTCOLD_BUILD" >> told; test -e ${root}/fine`], timeoutSeconds: 5 }
   const error = await failure(prove({ command, timeoutSeconds: 0.4 }))
   assert.equal(error.code, 'VERIFY_FAILED')
@@ -251,6 +251,8 @@ test('a verify command must pass too, and is told the build', async (t: TestCont
   await writeFile(join(root, 'fine'), '')
   await prove({ command, healthySeconds: 0 })
   await prove({ command, healthySeconds: 0, http: undefined })
+  await app.set({ health: 'unhealthy' })
+  assert.match((await failure(prove({ command, timeoutSeconds: 0.4 }))).message, /answered 503/)
 })
 
 test('a verify command that hangs or cannot start is a failed probe, and the deadline holds', async (t: TestContext) => {
