@@ -2,6 +2,7 @@
 import { addedEntries, type DeltaHead, type EntrySplice, type FrameSplice, type Piece } from './delta.ts'
 import { FleetError } from './errors.ts'
 import { digestOf, ENTRIES_LINE, type Entry, entryLine, type Frame, frameLine, LAST_LINE } from './manifest.ts'
+import { COMMA, keepRun, Lines, lineEnd, refuse } from './manifest-lines.ts'
 import { checkEntry, MOST } from './manifest-rules.ts'
 
 /** A path that the newer build has and the older one has not, or has otherwise. */
@@ -21,10 +22,6 @@ export interface Applied {
   readonly added: readonly Added[]
   /** Paths of the older build that the newer one has not, sorted. */
   readonly removed: readonly Entry[]
-}
-
-function refuse(detail: string): never {
-  throw new FleetError('DELTA_INVALID', `the delta does not fit the older manifest: ${detail}`)
 }
 
 /**
@@ -68,48 +65,6 @@ function changesOf(head: DeltaHead, dropped: readonly Entry[]): Pick<Applied, 'a
     return { entry, was, pieces: pieces.get(index) ?? [] }
   })
   return { added, removed: [...old.values()] }
-}
-
-/** The text under construction: exactly as long as the head said. */
-class Lines {
-  readonly #bytes: Buffer
-  #at = 0
-  #first = true
-
-  constructor(bytes: number) {
-    this.#bytes = Buffer.allocUnsafe(bytes)
-  }
-
-  /** The next line is the first of its list: no comma before it. */
-  restart(): void {
-    this.#first = true
-  }
-
-  text(text: string): void {
-    if (this.#at + Buffer.byteLength(text) > this.#bytes.byteLength) refuse('the result is longer than it says')
-    this.#at += this.#bytes.write(text, this.#at)
-  }
-
-  line(text: string): void {
-    this.separate()
-    this.text(text)
-  }
-
-  /** Ends the line before, if there is one. */
-  separate(): void {
-    if (!this.#first) this.text(',\n')
-    this.#first = false
-  }
-
-  copy(from: Buffer, start: number, end: number): void {
-    if (this.#at + end - start > this.#bytes.byteLength) refuse('the result is longer than it says')
-    this.#at += from.copy(this.#bytes, this.#at, start, end)
-  }
-
-  finish(): Uint8Array {
-    if (this.#at !== this.#bytes.byteLength) refuse('the result is shorter than it says')
-    return this.#bytes
-  }
 }
 
 function readFrames(section: Buffer): readonly (readonly [number, number, number, string?])[] {
@@ -168,18 +123,6 @@ function spliceEntries(old: Buffer, start: number, splices: readonly EntrySplice
   return dropped
 }
 
-function lineEnd(old: Buffer, at: number): number {
-  const end = old.indexOf(0x0a, at)
-  if (end < 0 || old[at] !== OPEN) return refuse('it has fewer entries')
-  return end
-}
-
-const OPEN = 0x5b
-const COMMA = 0x2c
-const QUOTE = 0x22
-const LETTER_F = 0x66
-const ZERO = 0x30
-
 function readLine(old: Buffer, at: number, end: number): Entry {
   const text = old.toString('utf8', at, old[end - 1] === COMMA ? end - 1 : end)
   let tuple: unknown
@@ -189,59 +132,4 @@ function readLine(old: Buffer, at: number, end: number): Entry {
     return refuse('a line is no entry')
   }
   return checkEntry(tuple, 0, MOST)
-}
-
-/** Copies `count` lines; where they move, the numbers of each file's place are rewritten in passing. Returns where the next line begins. */
-function keepRun(
-  old: Buffer,
-  from: number,
-  count: number,
-  frameShift: number,
-  offsetShift: number,
-  out: Lines,
-): number {
-  const moves = frameShift !== 0 || offsetShift !== 0
-  out.separate()
-  let copied = from
-  let at = from
-  let end = from
-  for (let left = count; left > 0; left -= 1) {
-    end = lineEnd(old, at)
-    if (moves && old[at + 2] === LETTER_F) {
-      const place = placeAt(old, at)
-      if (place !== null) {
-        out.copy(old, copied, place.at)
-        out.text(`${place.frame + frameShift},${place.offset + offsetShift}`)
-        copied = place.end
-      }
-    }
-    at = end + 1
-  }
-  out.copy(old, copied, old[end - 1] === COMMA ? end - 1 : end)
-  return at
-}
-
-/** Where the numbers `frame,offset` stand in a file's line, and what they are; null for an empty file, which has no place. */
-function placeAt(old: Buffer, line: number): { at: number; end: number; frame: number; offset: number } | null {
-  // ["f",mode,size,mtime,"<64 hex>",frame,offset,"path"]
-  const size = old.indexOf(COMMA, line + 5) + 1
-  if (old[size] === ZERO) return null
-  const mtime = old.indexOf(COMMA, size) + 1
-  const content = old.indexOf(COMMA, mtime) + 1
-  const at = content + 67
-  if (old[content] !== QUOTE || old[at - 2] !== QUOTE || old[at - 1] !== COMMA) return refuse('a file has no SHA-256')
-  const middle = numberEnd(old, at)
-  const end = numberEnd(old, middle.end + 1)
-  return { at, end: end.end, frame: middle.value, offset: end.value }
-}
-
-function numberEnd(old: Buffer, from: number): { end: number; value: number } {
-  let value = 0
-  let end = from
-  for (let byte = old[end]; byte !== undefined && byte !== COMMA; byte = old[end]) {
-    if (byte < ZERO || byte > ZERO + 9) return refuse('a place is not a number')
-    value = value * 10 + byte - ZERO
-    end += 1
-  }
-  return { end, value }
 }

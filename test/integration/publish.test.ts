@@ -111,10 +111,10 @@ test('a piece of a large file is a frame of its own whose digest is in the manif
 
 test('a build that differs in some files shares the frames of all others with the build before', async (t) => {
   const dir = await tmp(t, 'source')
-  makeSourceTree(dir, 1_500, 7)
+  makeSourceTree(dir, 700, 7)
   const world = await start(t)
   await world.publish(dir, 'b1')
-  changeSourceTree(dir, 1_500, 0.005, 8)
+  changeSourceTree(dir, 700, 0.005, 8)
   await world.publish(dir, 'b2')
   const bytesOf = async (build: string) => {
     const artifact = await world.object(objectsOf.artifact(build))
