@@ -136,6 +136,11 @@ export const ERRORS = {
     title: 'This build may not be released',
     fix: 'conduct release BUILD --retry lifts the quarantine',
   },
+  CAP_EXCEEDED: {
+    kind: 'refused',
+    title: 'More nodes than allowed would be out of service at once',
+    fix: '--now takes them all at once',
+  },
   ROLLOUT_OPEN: { kind: 'refused', title: 'Another rollout is open', fix: 'conduct status' },
   ROLLOUT_FAILED: { kind: 'failed', title: 'The rollout did not succeed' },
   NOT_CONVERGED: { kind: 'failed', title: 'Not every node arrived in time', fix: 'conduct status' },

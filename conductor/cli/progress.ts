@@ -1,0 +1,104 @@
+// Owns the live view of a rollout: redrawn in place on a terminal, one line per change elsewhere.
+
+import { type Picture, pictureOf, type RingPicture } from '#conductor/core/picture.ts'
+import type { Turn } from '#conductor/shell/reconcile.ts'
+import type { Name } from '#fleet/build.ts'
+import { formatDuration } from '#fleet/duration.ts'
+import type { CatalogEntry, Clock } from '#fleet/ports.ts'
+import type { Because } from '#fleet/rollout.ts'
+import { renderBecause } from './render.ts'
+import { type Paint, plain, type Reporter } from './reporter.ts'
+import { counted } from './words.ts'
+
+const BAR = 20
+
+export class Progress {
+  private readonly report: Reporter
+  private readonly clock: Clock
+  private readonly beganMs: number
+  private readonly title: string
+  private readonly verb: 'release' | 'rollback'
+  private last = ''
+  private trouble = ''
+
+  constructor(report: Reporter, clock: Clock, verb: 'release' | 'rollback', title: string) {
+    this.report = report
+    this.clock = clock
+    this.verb = verb
+    this.title = title
+    this.beganMs = clock.monotonic()
+  }
+
+  get elapsedMs(): number {
+    return this.clock.monotonic() - this.beganMs
+  }
+
+  /** Shows where the rollout stands after a turn of its driver. */
+  turn({ observed, rollout, because, trouble }: Turn, app: Name): void {
+    const rings = Object.values(observed.fleet.rings).filter(({ ring }) => ring in rollout.fallbacks)
+    const builds: readonly CatalogEntry[] = []
+    const facts = { app, rings, fleet: observed.fleet, rollout, lease: null, builds, now: this.clock.now() }
+    this.show(pictureOf(facts), because, trouble === null ? null : plain(trouble.message))
+  }
+
+  /** Shows a picture that somebody else's driver makes. */
+  show(picture: Picture, because: readonly Because[], trouble: string | null): void {
+    if (trouble !== null && trouble !== this.trouble) this.note(`${trouble}; trying again`)
+    this.trouble = trouble ?? ''
+    if (this.report.isLive) this.report.draw(this.block(picture, because))
+    else this.lines(picture, because)
+  }
+
+  /** A line of its own, with the time since the verb began. */
+  note(text: string): void {
+    this.report.say(`${this.stamp()}  ${text}`)
+  }
+
+  private stamp(): string {
+    return formatDuration(this.elapsedMs).padStart(9)
+  }
+
+  private block(picture: Picture, because: readonly Because[]): readonly string[] {
+    const paint = this.report.paintAside
+    const width = Math.max(...picture.rings.map(({ ring }) => ring.length), 0)
+    const lines = [`${paint.bold(this.title)}  ${paint.dim(formatDuration(this.elapsedMs))}`]
+    for (const ring of picture.rings) {
+      lines.push(`  ${ring.ring.padEnd(width)}  ${bar(ring, paint)}  ${this.summary(ring)}`)
+    }
+    for (const why of because) lines.push(`  ${paint.dim(renderBecause(why))}`)
+    return lines
+  }
+
+  /** Where nobody watches, only what changed: a log keeps every line. */
+  private lines(picture: Picture, because: readonly Because[]): void {
+    const said = picture.rings.map((ring) => `${ring.ring}: ${this.summary(ring)}`).join('; ')
+    const why = because.map(({ code, nodes }) => `${code}${nodes?.length ?? ''}`).join()
+    if (`${said}${why}` === this.last) return
+    this.last = `${said}${why}`
+    const [first] = because
+    this.note(first === undefined ? said : `${said}; ${renderBecause(first)}`)
+  }
+
+  private summary(ring: RingPicture): string {
+    const { counts, target } = ring
+    if (counts.total === 0) return 'no nodes'
+    if (target?.build === null || target === null) return counted(counts.total, 'node')
+    const back = this.verb === 'rollback'
+    const there = target.recall ? counts.staged : counts.converged
+    const lead =
+      target.cutoff === 0 && !back
+        ? `${counts.staged} of ${counted(counts.total, 'node')} staged`
+        : `${there} of ${counted(counts.total, 'node')} ${back ? 'back' : 'run it'}`
+    const rest = (['working', 'failed', 'silent'] as const).filter((state) => counts[state] > 0)
+    return [lead, ...rest.map((state) => `${counts[state]} ${state}`)].join(', ')
+  }
+}
+
+function bar({ counts }: RingPicture, paint: Paint): string {
+  const cells = (count: number): number => (counts.total === 0 ? 0 : Math.round((count * BAR) / counts.total))
+  const full = cells(counts.converged)
+  const half = Math.min(BAR - full, cells(counts.staged))
+  const bad = Math.min(BAR - full - half, cells(counts.failed + counts.silent))
+  const rest = BAR - full - half - bad
+  return `${paint.green('█'.repeat(full))}${paint.cyan('▒'.repeat(half))}${paint.red('×'.repeat(bad))}${paint.dim('░'.repeat(rest))}`
+}

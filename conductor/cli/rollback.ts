@@ -1,0 +1,252 @@
+// Owns `conduct rollback`: back to what ran before, through whoever drives, or past them when they are dead or silent.
+
+import { previewRing } from '#conductor/core/preview.ts'
+import { isOver, reduce } from '#conductor/core/reduce.ts'
+import { type RollbackStart, startRollback } from '#conductor/core/reversal.ts'
+import { execute, tell } from '#conductor/shell/execute.ts'
+import { type Observation, observe, ringOf } from '#conductor/shell/observe.ts'
+import { type Driven, drive } from '#conductor/shell/reconcile.ts'
+import { isBuildId } from '#fleet/build.ts'
+import { FleetError, isFleetError } from '#fleet/errors.ts'
+import type { CatalogEntry, Lease } from '#fleet/ports.ts'
+import type { Rollout } from '#fleet/rollout.ts'
+import { askDriver } from './ask.ts'
+import { conclude, type Ending, endOfRollback } from './ending.ts'
+import { follow } from './follow.ts'
+import { leaseNote, rolloutId } from './lease.ts'
+import { Progress } from './progress.ts'
+import { release, ringPictures } from './release.ts'
+import { counted, listed } from './words.ts'
+import type { Bench } from './world.ts'
+
+export interface RollbackOptions {
+  /** A build, `previous`, or null: what each ring's own record names. */
+  readonly to: string | null
+  readonly now: boolean
+  readonly reason: string
+  readonly dryRun: boolean
+  readonly timeoutMs: number
+}
+
+interface Facts {
+  readonly observed: Observation
+  readonly catalog: readonly CatalogEntry[]
+}
+
+export async function rollback(bench: Bench, options: RollbackOptions): Promise<number> {
+  const { report, clock, signal } = bench
+  if (options.to !== null && options.to !== 'previous') return rollbackTo(bench, options, options.to)
+  const facts = await gather(bench)
+  const start = decide(bench, options, facts)
+  if (options.dryRun) return dryRun(bench, start, facts)
+  if (start.kind === 'already') return conclude(bench, { exit: 0, lines: [`${start.message}. Nothing was written.`] })
+  preview(bench, start, facts)
+  const progress = new Progress(report, clock, 'rollback', 'Rolling back')
+  const lease = await reach(bench, options, start)
+  try {
+    if (lease === null) return await accompany(bench, options, progress)
+    await using held = lease
+    return await takeBack(bench, held, options, progress)
+  } catch (error) {
+    if (!signal.aborted) throw error
+    report.settle()
+    report.say('Stopped. The nodes finish what they were told; conduct rollback goes on with it.')
+    return 1
+  }
+}
+
+async function gather({ app, rings, policy, ports, signal }: Bench): Promise<Facts> {
+  const observed = await observe(ports, { app, rings, policy }, signal)
+  return { observed, catalog: await ports.catalog.list(signal) }
+}
+
+/** @throws FleetError `NO_PREVIOUS` */
+function decide(
+  bench: Bench,
+  options: RollbackOptions,
+  { observed, catalog }: Facts,
+): Exclude<RollbackStart, { kind: 'refuse' }> {
+  const { app, by, clock } = bench
+  const rings = affected(bench, observed).map((ring) => ringOf(observed, ring))
+  const reason = options.reason === '' ? 'rollback' : options.reason
+  const at = new Date(clock.now()).toISOString()
+  const wish = { app, by, reason, id: rolloutId(clock), at, previous: options.to === 'previous' }
+  const start = startRollback(wish, { rings, rollout: observed.rollout, builds: catalog })
+  if (start.kind === 'refuse') throw new FleetError(start.code, start.message)
+  return start
+}
+
+/** The rings that were named; else those of the last rollout: to roll back is to undo that, and not what runs elsewhere. */
+function affected({ rings, ringsNamed }: Bench, { rollout }: Observation) {
+  const last = rings.filter((ring) => rollout?.marks?.[ring] !== undefined)
+  return ringsNamed || last.length === 0 ? rings : last
+}
+
+function rolloutsOf(start: RollbackStart): readonly Rollout[] {
+  if (start.kind === 'turn' || start.kind === 'join') return [start.rollout]
+  return start.kind === 'reverse' ? start.rollouts : []
+}
+
+/** Said before anything is written: what goes back to what, and who must download. */
+function previewLines(bench: Bench, start: RollbackStart, { observed }: Facts): readonly string[] {
+  return rolloutsOf(start).flatMap(({ build, fallbacks }) =>
+    Object.entries(fallbacks).flatMap(([ring, back]) => {
+      const view = observed.fleet.rings[ring]
+      if (view === undefined) return []
+      if (back === null) return [`${ring}: the release of ${build} is ended; nothing ran there before.`]
+      const { download, nodes } = previewRing(view, back.build, bench.policy)
+      const fetches =
+        download.length === 0
+          ? 'no node must download'
+          : `${counted(download.length, 'node')} must download (${listed(download)})`
+      return [`${ring}: ${counted(nodes, 'node')} back from ${build} to ${back.build}; ${fetches}.`]
+    }),
+  )
+}
+
+function preview(bench: Bench, start: RollbackStart, facts: Facts): void {
+  for (const line of previewLines(bench, start, facts)) bench.report.say(line)
+}
+
+function dryRun(bench: Bench, start: RollbackStart, facts: Facts): number {
+  const { report, app, policy } = bench
+  const rollouts = rolloutsOf(start)
+  if (report.json) {
+    const rings = rollouts.flatMap(({ build, fallbacks }) =>
+      Object.entries(fallbacks).flatMap(([ring, back]) => {
+        const view = facts.observed.fleet.rings[ring]
+        return view === undefined || back === null
+          ? []
+          : [{ from: build, to: back.build, ...previewRing(view, back.build, policy) }]
+      }),
+    )
+    report.document({ app, dryRun: true, rings })
+    return 0
+  }
+  if (start.kind === 'already') report.result(`${start.message}.`)
+  else report.result('Would roll back:')
+  for (const line of previewLines(bench, start, facts)) report.result(`  ${line}`)
+  return 0
+}
+
+/** The lease, taken from its holder when it is dead or silent; null when a living driver does what was asked. */
+async function reach(bench: Bench, options: RollbackOptions, start: RollbackStart): Promise<Lease | null> {
+  const { ports, signal, report, clock } = bench
+  const note = leaseNote(bench, 'rollback', rolloutsOf(start)[0]?.id ?? null)
+  for (let attempt = 0; ; attempt += 1) {
+    const holder = await ports.locks.holder(signal)
+    try {
+      if (holder === null) return await ports.locks.acquire(note, signal)
+      if (await askDriver(bench, holder, options)) return null
+      report.say(`${holder.holder} holds the lease and did not answer: taking it away and writing.`)
+      return await ports.locks.fence(holder.session, note, signal)
+    } catch (error) {
+      // Someone took it in between: ask them in turn.
+      if (!isFleetError(error, 'LEASE_HELD') || attempt > 4) throw error
+      await clock.sleep(100, signal)
+    }
+  }
+}
+
+/** A living driver rolls back; this one looks on and says how it ended. */
+async function accompany(bench: Bench, options: RollbackOptions, progress: Progress): Promise<number> {
+  const { ports, signal, app, policy, report } = bench
+  report.say('The driver of the rollout is rolling it back.')
+  const picture = await follow(bench, options.timeoutMs, (now) => {
+    progress.show(now, now.rollout?.because ?? [], null)
+    return now.rollout === null || now.rollout.endedAt !== null
+  })
+  const observed = await observe(ports, { app, rings: bench.rings, policy }, signal)
+  const { rollout } = observed
+  if (rollout === null) throw new FleetError('RECORD_INVALID', `the rollout record of ${app} is gone`)
+  const end = isOver(rollout) ? 'over' : 'late'
+  return conclude(bench, endOfRollback({ rollout, end, observed }, picture.rings, progress.elapsedMs))
+}
+
+/** Decides anew under the lease, then writes and drives until everybody is back. */
+async function takeBack(bench: Bench, lease: Lease, options: RollbackOptions, progress: Progress): Promise<number> {
+  const { ports, signal, by, clock } = bench
+  const facts = await gather(bench)
+  const start = decide(bench, options, facts)
+  if (start.kind === 'already') return conclude(bench, { exit: 0, lines: [`${start.message}. Nothing was written.`] })
+  const world = { ledger: ports.ledger, lease }
+  const at = new Date(clock.now()).toISOString()
+  const endings: Ending[] = []
+  let seen = facts.observed.ledger
+  for (const rollout of rolloutsOf(start)) {
+    const reason = options.reason === '' ? '' : `: ${options.reason}`
+    const turn = { type: 'recallBegun', cause: 'operator', outcome: `rolled back by ${by}${reason}` } as const
+    if (start.kind === 'turn') {
+      await execute(world, seen, { rollout, events: [turn], told: tell(rollout, [turn], by, at), answered: [] }, signal)
+    } else if (start.kind === 'reverse') {
+      const born = reduceOutcome(rollout, turn.outcome)
+      await execute(world, seen, { rollout: born, events: [], told: tell(born, [turn], by, at), answered: [] }, signal)
+    }
+    const driven = await driveBack(bench, lease, rollout, options, progress)
+    endings.push(endOfRollback(driven, ringPictures(bench, driven), progress.elapsedMs))
+    seen = (await gather(bench)).observed.ledger
+  }
+  const exit = Math.max(...endings.map((ending) => ending.exit))
+  if (start.kind !== 'reverse' && options.to === 'previous' && exit === 0) {
+    // The open rollout is ended; what was asked for is the build before the one that runs now.
+    return takeBack(bench, lease, options, progress)
+  }
+  return conclude(bench, { exit, lines: endings.flatMap(({ lines }) => lines) })
+}
+
+function reduceOutcome(rollout: Rollout, outcome: string): Rollout {
+  return reduce(rollout, { type: 'recallBegun', cause: 'operator', outcome })
+}
+
+function driveBack(
+  bench: Bench,
+  lease: Lease,
+  rollout: Rollout,
+  options: RollbackOptions,
+  progress: Progress,
+): Promise<Driven> {
+  const { app, ports, clock, policy, by, signal } = bench
+  const rings = [...new Set([...bench.rings, ...Object.values(rollout.stages).map(({ ring }) => ring)])]
+  const driving = {
+    ...ports,
+    app,
+    clock,
+    lease,
+    policy: { ...policy, allAtOnce: options.now },
+    by,
+    deadlineMs: clock.monotonic() + options.timeoutMs,
+    onTurn: (turn: Parameters<Progress['turn']>[0]) => progress.turn(turn, app),
+  }
+  if (options.now) bench.report.say('All nodes go back at once (--now): the cap does not count.')
+  return drive(driving, rings, signal)
+}
+
+/** To a build by name: what a record already goes back to is a plain rollback; anything else is a rollout of its own. */
+async function rollbackTo(bench: Bench, options: RollbackOptions, to: string): Promise<number> {
+  if (!isBuildId(to)) throw new FleetError('NAME_INVALID', `${JSON.stringify(to)} is not a build id`)
+  const { observed } = await gather(bench)
+  const plain = { ...options, to: null }
+  const open = observed.rollout !== null && !isOver(observed.rollout) ? observed.rollout : null
+  const rings = affected(bench, observed).map((ring) => ringOf(observed, ring).standing)
+  const backs =
+    open === null
+      ? rings.map((at) => (at.kind === 'record' ? at.target.fallback : null))
+      : Object.values(open.fallbacks).map((ref) => ref?.build ?? null)
+  if (backs.every((build) => build === to)) return rollback(bench, plain)
+  if (open !== null) {
+    const exit = await rollback(bench, plain)
+    if (exit !== 0 || options.dryRun) return exit
+  }
+  const { reason, now, dryRun: dry, timeoutMs } = options
+  const said = reason === '' ? `rollback to ${to}` : reason
+  return release(bench, {
+    build: to,
+    reason: said,
+    adopt: true,
+    restart: false,
+    retry: false,
+    now,
+    dryRun: dry,
+    timeoutMs,
+  })
+}

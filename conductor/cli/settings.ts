@@ -1,0 +1,116 @@
+// Owns the settings of one command line: the config file, what options and environment put over it, and which rings it is about.
+import { existsSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { type ConductConfig, CUSTOMARY_RINGS, configuredRings, unheeded } from '#conductor/config.ts'
+import type { Policy } from '#conductor/core/standing.ts'
+import { isName, type Name } from '#fleet/build.ts'
+import { FleetError } from '#fleet/errors.ts'
+import { RESERVED_RINGS } from '#fleet/keys.ts'
+import type { Ledger } from '#fleet/ports.ts'
+import type { Common } from './program.ts'
+
+export interface Settings {
+  readonly app: Name
+  readonly consul: ConductConfig['consul']
+  /** Null when nothing names a store: most verbs need none. */
+  readonly store: NonNullable<ConductConfig['store']> | null
+  /** Null when neither options nor config name any. */
+  readonly rings: readonly Name[] | null
+  readonly policy: Policy
+  readonly unheeded: readonly string[]
+}
+
+interface Place {
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly cwd: string
+}
+
+const FOUND = ['./hotcold.yaml', '/etc/hotcold/conduct.yaml']
+
+/**
+ * Options win over the config, the config over the environment.
+ * @param read parses and validates a config file
+ * @throws FleetError `CONFIG_MISSING` · `CONFIG_INVALID` · `NAME_INVALID`
+ */
+export function readSettings(common: Common, place: Place, read: (path: string | null) => ConductConfig): Settings {
+  const path = configPath(common, place)
+  const config = read(path)
+  const app = common.app ?? config.app
+  if (app === undefined) {
+    const where = path === null ? `there is no config file (${FOUND.join(', ')})` : `${path} names no app`
+    throw new FleetError('CONFIG_MISSING', `${where} and no --app is given`)
+  }
+  const rings = (common.ring ?? []).map((ring) => nameOf(ring, '--ring'))
+  const reserved = rings.find((ring) => RESERVED_RINGS.includes(ring))
+  if (reserved !== undefined) {
+    throw new FleetError('NAME_INVALID', `a ring cannot be called ${reserved}: that is a key of the app itself`)
+  }
+  const { maxUnavailable, failureBudget, waveSeconds } = config
+  return {
+    app: nameOf(app, '--app'),
+    consul: consulOf(config, common, place.env),
+    store: storeOf(config, common, place.cwd),
+    rings: rings.length > 0 ? inOrder(rings, configuredRings(config) ?? CUSTOMARY_RINGS) : configuredRings(config),
+    policy: { maxUnavailable, failureBudget, waveMs: waveSeconds * 1_000, allAtOnce: false },
+    unheeded: unheeded(config),
+  }
+}
+
+function nameOf(text: string, option: string): Name {
+  if (isName(text)) return text
+  const rule = 'a-z, 0-9, dot and dash, at most 63, beginning with a letter or digit'
+  throw new FleetError('NAME_INVALID', `${option} ${JSON.stringify(text)} is not a name: ${rule}`)
+}
+
+/** Named rings in the order of the plan, whatever order they were typed in; unknown ones last. */
+function inOrder(named: readonly Name[], plan: readonly Name[]): readonly Name[] {
+  const known = plan.filter((ring) => named.includes(ring))
+  return [...known, ...[...new Set(named)].filter((ring) => !plan.includes(ring))]
+}
+
+function configPath(common: Common, { env, cwd }: Place): string | null {
+  if (common.config !== undefined) return resolve(cwd, common.config)
+  if (env.HOTCOLD_CONFIG) return resolve(cwd, env.HOTCOLD_CONFIG)
+  return FOUND.map((path) => resolve(cwd, path)).find((path) => existsSync(path)) ?? null
+}
+
+/** The variables of Consul's own command line count where the config says nothing. */
+function consulOf(config: ConductConfig, common: Common, env: Place['env']): ConductConfig['consul'] {
+  const { consul } = config
+  const address = env.CONSUL_HTTP_ADDR
+  const around =
+    address === undefined || address === '' ? undefined : address.includes('://') ? address : `http://${address}`
+  const url = common.consul ?? consul.url ?? around ?? 'http://127.0.0.1:8500'
+  if (!/^https?:\/\/[^/]+/.test(url)) {
+    throw new FleetError(
+      'CONFIG_INVALID',
+      `consul url ${JSON.stringify(url)} is not http://host:port or https://host:port`,
+    )
+  }
+  const token = consul.token ?? (consul.tokenFile === undefined ? env.CONSUL_HTTP_TOKEN : undefined)
+  return { ...consul, url, ...(token !== undefined && { token }) }
+}
+
+/** A path is a store too: `--store ./builds`. */
+function storeOf({ store }: ConductConfig, common: Common, cwd: string): Settings['store'] {
+  if (common.store === undefined) return store ?? null
+  const url = common.store.includes('://') ? common.store : `file://${resolve(cwd, common.store)}`
+  return { ...store, url }
+}
+
+/**
+ * The rings that a verb is about. When nothing names any: those of the customary path that exist, in its order; `init` creates production.
+ */
+export async function namedRings(
+  settings: Settings,
+  ledger: Ledger,
+  verb: string,
+  signal: AbortSignal,
+): Promise<readonly Name[]> {
+  if (settings.rings !== null) return settings.rings
+  const production = CUSTOMARY_RINGS.slice(-1)
+  if (verb === 'init') return production
+  const { targets } = await ledger.view(CUSTOMARY_RINGS, signal)
+  const there = CUSTOMARY_RINGS.filter((ring) => (targets[ring]?.raw ?? null) !== null)
+  return there.length > 0 ? there : production
+}

@@ -1,0 +1,43 @@
+// Owns what a verb of `conduct` is handed: the app it is about, its ports, the person, and where to speak.
+
+import type { Policy } from '#conductor/core/standing.ts'
+import type { Name } from '#fleet/build.ts'
+import type { BuildStore, Catalog, Clock, Ledger, Locks, StatusBoard } from '#fleet/ports.ts'
+import type { Reporter } from './reporter.ts'
+
+/** A stream to write to, and whether a person watches it. */
+export interface Output {
+  write(text: string): unknown
+  readonly isTTY?: boolean
+  readonly columns?: number
+}
+
+export interface Ports {
+  readonly ledger: Ledger
+  readonly board: StatusBoard
+  readonly locks: Locks
+  readonly catalog: Catalog
+  /** Opened when first asked for: most verbs need none. @throws FleetError `CONFIG_INVALID` when no store is configured */
+  store(): Promise<BuildStore>
+}
+
+/** Everything that a verb needs. */
+export interface Bench {
+  readonly app: Name
+  /** In the order of a release. */
+  readonly rings: readonly Name[]
+  /** Named by `--ring`, and not by the config. */
+  readonly ringsNamed: boolean
+  readonly policy: Policy
+  readonly ports: Ports
+  readonly clock: Clock
+  readonly report: Reporter
+  /** The person, as `--by` or the login says. */
+  readonly by: string
+  /** `by` and where: what the lease shows to others. */
+  readonly holder: string
+  /** Aborts when the person presses Ctrl-C. */
+  readonly signal: AbortSignal
+  /** Keys of the config that are read and not obeyed yet. */
+  readonly unheeded: readonly string[]
+}

@@ -1,0 +1,235 @@
+// Owns the picture of an app that `status --json` promises: every ring, every node in one count, and why the rollout stands where it stands.
+import type { Name } from '#fleet/build.ts'
+import { ERRORS, type ErrorCode } from '#fleet/errors.ts'
+import type { CatalogEntry, LeaseNote } from '#fleet/ports.ts'
+import type { Because, Hold, Rollout } from '#fleet/rollout.ts'
+import { type Counts, countNodes, type NodeState, stateOf } from '#fleet/roster.ts'
+import type { Target } from '#fleet/target.ts'
+import { type Force, forceIn, isRegressed } from './force.ts'
+import { describeStanding } from './ownership.ts'
+import { ALWAYS_OPEN, NO_SIGNALS, plan } from './plan.ts'
+import { isOver } from './reduce.ts'
+import { type FleetView, highestGeneration, isSettled, type RingView } from './standing.ts'
+
+export interface NodePicture {
+  readonly node: string
+  readonly phase: string
+  readonly state: NodeState
+  readonly hot: string | null
+  readonly cold: string | null
+  readonly armed: boolean
+  readonly generation: number
+  readonly refusal: { readonly build: string; readonly code: string; readonly message: string } | null
+  readonly silent: boolean
+  readonly troubles: readonly { readonly code: string; readonly message: string }[]
+  readonly progress: { readonly doneBytes: number; readonly totalBytes: number } | null
+  readonly at: string
+}
+
+export interface TargetPicture {
+  readonly generation: number
+  readonly build: string | null
+  readonly fallback: string | null
+  readonly cutoff: number
+  readonly recall: boolean
+  readonly bare: boolean
+  readonly rollout: string
+  readonly by: string
+  readonly reason: string
+  readonly at: string
+}
+
+export interface RingPicture {
+  readonly ring: string
+  /** Null when the key holds nothing that can be read. */
+  readonly target: TargetPicture | null
+  /** What is wrong with the key, in one sentence. */
+  readonly trouble: { readonly code: string; readonly message: string } | null
+  readonly counts: Counts
+  readonly nodes: readonly NodePicture[]
+}
+
+export interface RolloutPicture {
+  readonly id: string
+  readonly build: string
+  /** Of the ring in hand. */
+  readonly fallback: string | null
+  readonly fallbacks: Readonly<Record<string, string | null>>
+  readonly stage: { readonly index: number; readonly of: number; readonly ring: string; readonly share: number }
+  readonly phase: string
+  readonly hold: Hold | null
+  readonly by: string
+  readonly reason: string
+  readonly startedAt: string
+  readonly endedAt: string | null
+  readonly outcome: string | null
+  readonly because: readonly Because[]
+}
+
+export interface Picture {
+  readonly app: string
+  readonly rings: readonly RingPicture[]
+  readonly rollout: RolloutPicture | null
+  /** Who holds the lease, and drives. */
+  readonly lease: { readonly holder: string; readonly since: string; readonly reason: string } | null
+}
+
+export interface Seen {
+  readonly app: Name
+  readonly rings: readonly RingView[]
+  readonly fleet: FleetView
+  readonly rollout: Rollout | null
+  readonly lease: LeaseNote | null
+  readonly builds: readonly CatalogEntry[]
+  /** Milliseconds since 1970. */
+  readonly now: number
+}
+
+export function pictureOf(seen: Seen): Picture {
+  const { app, rings, rollout, lease } = seen
+  return {
+    app,
+    rings: rings.map((view) => pictureRing(view, rollout, seen.builds)),
+    rollout: rollout === null ? null : pictureRollout(rollout, seen),
+    lease: lease === null ? null : { holder: lease.holder, since: lease.since, reason: lease.reason },
+  }
+}
+
+function pictureRing(view: RingView, rollout: Rollout | null, builds: readonly CatalogEntry[]): RingPicture {
+  const { ring, standing, nodes } = view
+  const counted = countedAgainst(view, rollout, builds)
+  const read = standing.kind === 'record' || standing.kind === 'bare' ? standing.target : null
+  return {
+    ring,
+    target: read === null ? null : pictureTarget(read, view, rollout),
+    trouble: troubleOf(view, rollout),
+    counts: countNodes(nodes, counted),
+    nodes: nodes.map((node) => {
+      const { phase, hot, cold, armed, generation, refusal, troubles, progress, at } = node.status
+      const state = stateOf(node, counted)
+      const { silent } = node
+      return {
+        node: node.status.node,
+        phase,
+        state,
+        hot,
+        cold,
+        armed,
+        generation,
+        refusal,
+        silent,
+        troubles,
+        progress,
+        at,
+      }
+    }),
+  }
+}
+
+function pictureTarget(target: Target, view: RingView, rollout: Rollout | null): TargetPicture {
+  const bare = view.standing.kind === 'bare'
+  const { build, fallback, cutoff, recall, by, reason, at } = target
+  // A bare id keeps the generation that is in force.
+  const generation = bare ? highestGeneration(view, rollout?.generations[view.ring] ?? 0) : target.generation
+  return { generation, build, fallback, cutoff, recall, bare, rollout: target.rollout, by, reason, at }
+}
+
+/** Nodes are counted against the order that they obey: the key's, or the last good one when nobody can obey the key. */
+function countedAgainst(view: RingView, rollout: Rollout | null, builds: readonly CatalogEntry[]): Target {
+  const { standing } = view
+  const obeyed = (standing.kind === 'record' && !isRegressed(view, rollout)) || standing.kind === 'bare'
+  if (obeyed) return standing.target
+  return targetOfForce(view, forceIn(view, rollout, builds), rollout)
+}
+
+function targetOfForce(view: RingView, force: Force | null, rollout: Rollout | null): Target {
+  return {
+    app: rollout?.app ?? ('' as Name),
+    ring: view.ring,
+    generation: 0,
+    build: force?.build.build ?? null,
+    manifest: force?.build.manifest ?? null,
+    fallback: force?.fallback?.build ?? null,
+    fallbackManifest: force?.fallback?.manifest ?? null,
+    cutoff: force?.cutoff ?? 0,
+    salt: force?.salt ?? '',
+    rollout: '',
+    by: '',
+    reason: '',
+    at: '',
+    recall: false,
+    attempt: 1,
+    activation: null,
+  }
+}
+
+function trouble(code: ErrorCode, detail: string) {
+  const { title, fix } = { fix: undefined, ...ERRORS[code] }
+  return { code, message: `${title}: ${detail}${fix === undefined ? '' : ` (${fix})`}` }
+}
+
+/** One sentence about a key that holds no order of ours. */
+export function troubleOf(view: RingView, rollout: Rollout | null): { code: string; message: string } | null {
+  const { ring, standing, nodes } = view
+  const keep =
+    nodes.length === 0 ? '' : `; its ${nodes.length === 1 ? 'node keeps' : `${nodes.length} nodes keep`} what they run`
+  switch (standing.kind) {
+    case 'gone': {
+      if (rollout === null && nodes.length === 0) return trouble('NOT_INITIALISED', `ring ${ring} was never created`)
+      return trouble('TARGET_GONE', `${describeStanding(view)}${keep}`)
+    }
+    case 'rejected':
+      return trouble(standing.code, `${describeStanding(view)}${keep}`)
+    case 'bare': {
+      const message = `${describeStanding(view)}, written by hand: conduct rollback or conduct release --adopt takes the ring back`
+      return { code: 'bare-order', message }
+    }
+    case 'record': {
+      if (isRegressed(view, rollout)) {
+        const highest = highestGeneration(view, rollout?.generations[ring] ?? 0)
+        const { generation } = standing.target
+        return trouble(
+          'TARGET_REGRESSED',
+          `generation ${generation} of ${ring} is below ${highest}, accepted already${keep}`,
+        )
+      }
+      const written = rollout?.generations[ring]
+      const orphan = written !== undefined && written !== standing.target.generation
+      const stray = orphan || (!isSettled(standing.target) && standing.target.rollout !== rollout?.id)
+      return stray ? trouble('ORPHAN_WRITE', describeStanding(view)) : null
+    }
+  }
+}
+
+function pictureRollout(rollout: Rollout, seen: Seen): RolloutPicture {
+  const { id, build, phase, hold, by, reason, startedAt, endedAt, outcome, stages, fallbacks } = rollout
+  const stage = stages[rollout.stage]
+  const ring = stage?.ring ?? ''
+  const names = Object.entries(fallbacks).map(([name, ref]) => [name, ref?.build ?? null])
+  return {
+    id,
+    build,
+    fallback: fallbacks[ring]?.build ?? null,
+    fallbacks: Object.fromEntries(names),
+    stage: { index: rollout.stage, of: stages.length, ring, share: stage?.share ?? 0 },
+    phase,
+    hold,
+    by,
+    reason,
+    startedAt,
+    endedAt,
+    outcome,
+    because: becauseOf(rollout, seen),
+  }
+}
+
+/** What `plan` says of it, and whether anybody is there to do it. */
+function becauseOf(rollout: Rollout, { fleet, lease, now }: Seen): readonly Because[] {
+  if (isOver(rollout)) return []
+  const known = [...rollout.stages.map(({ ring }) => ring), ...Object.keys(rollout.marks ?? {})]
+  if (known.some((ring) => fleet.rings[ring] === undefined)) return []
+  const { because } = plan(rollout, fleet, NO_SIGNALS, ALWAYS_OPEN, now)
+  if (lease !== null) return because
+  const verb = rollout.phase === 'recalling' ? 'conduct rollback' : `conduct release ${rollout.build}`
+  return [{ code: 'no-driver', message: `nobody drives this rollout: ${verb} goes on with it` }, ...because]
+}
