@@ -6,7 +6,6 @@ import {
   type OrderMark,
   place,
   type Ratchet,
-  type Target,
   type targetOfBare,
   type wants,
 } from '#fleet/target.ts'
@@ -26,6 +25,7 @@ import {
   RING,
   SETTLED,
 } from './order-model.ts'
+import { type Deed, type NodeKind, type Ordered, plainNode } from './order-node.ts'
 
 /** The production functions under search, or a mutant of one. */
 export interface Rules {
@@ -34,21 +34,14 @@ export interface Rules {
   readonly targetOfBare: typeof targetOfBare
 }
 
-/** A node as far as orders go. What survives a restart is all there is: `known` is the order in its journal. */
-interface Node {
-  readonly hot: BuildId | null
-  readonly cold: BuildId | null
-  /** Swapped, and not yet proved healthy: the attempt that this is. Null at rest. */
-  readonly verifying: number | null
+/** A node and what it knows of the key. What survives a restart is all there is. */
+interface Reader<node> {
+  readonly node: node
   readonly ratchet: Ratchet
   /** Position in the history of the order in force, null before the first. */
   readonly known: number | null
-  /** The generation that a bare order got when it was accepted. */
-  readonly generation: number
   /** Highest position that it has seen: a read that is not stale never shows an older one. */
   readonly seen: number
-  /** `build attempt` of everything that failed here. */
-  readonly refused: readonly string[]
 }
 
 export interface Bounds {
@@ -65,96 +58,111 @@ export interface Findings {
   readonly states: number
   readonly deliveries: number
   readonly swaps: number
-  readonly failedVerifies: number
   readonly broken: readonly string[]
 }
 
 /** A search that found so much ends. */
 const ENOUGH = 5
 
-class Search {
+class Search<node> {
   readonly #rules: Rules
   readonly #bounds: Bounds
   readonly #name: NodeName
+  readonly #kind: NodeKind<node>
   readonly #places = new Map<string, number>()
   readonly broken: string[] = []
   histories = 0
   states = 0
   deliveries = 0
   swaps = 0
-  failedVerifies = 0
 
-  constructor(rules: Rules, bounds: Bounds, name: NodeName) {
+  constructor(rules: Rules, bounds: Bounds, name: NodeName, kind: NodeKind<node>) {
     this.#rules = rules
     this.#bounds = bounds
     this.#name = name
+    this.#kind = kind
+  }
+
+  /** A joiner has nothing; the others run a build under the first order. */
+  begin(history: History, hot: BuildId | null): void {
+    const node = this.#kind.begin(hot)
+    const start = { node, ratchet: NO_RATCHET, known: null, seen: 0 }
+    this.#explore(history, [hot === null ? start : this.#read(history, start, 0, false)])
   }
 
   /** Every state that `starts` can reach under this history, then the same for every history that goes on from it. */
-  explore(history: History, starts: readonly Node[]): void {
+  #explore(history: History, starts: readonly Reader<node>[]): void {
     if (this.broken.length >= ENOUGH) return
     this.histories += 1
     const reached = this.#close(history, starts)
     this.states += reached.length
-    if (history.entries.length - 1 >= this.#bounds.writes) return
-    const next = [
-      ...conductorWrites(history, this.#bounds.breadth),
-      ...(history.byHand < this.#bounds.byHand ? handWrites(history) : []),
-    ]
-    for (const longer of next) this.explore(longer, reached)
+    const { writes, byHand, breadth } = this.#bounds
+    if (history.entries.length - 1 >= writes) return
+    const next = [...conductorWrites(history, breadth), ...(history.byHand < byHand ? handWrites(history) : [])]
+    for (const longer of next) this.#explore(longer, reached)
   }
 
-  #close(history: History, starts: readonly Node[]): readonly Node[] {
-    const reached = new Map<string, Node>()
-    const open: Node[] = [...starts]
-    for (let node = open.pop(); node !== undefined; node = open.pop()) {
-      const key = keyOf(node)
+  #close(history: History, starts: readonly Reader<node>[]): readonly Reader<node>[] {
+    const reached = new Map<string, Reader<node>>()
+    const open: Reader<node>[] = [...starts]
+    for (let reader = open.pop(); reader !== undefined; reader = open.pop()) {
+      const key = this.#key(reader)
       if (reached.has(key)) continue
-      reached.set(key, node)
-      this.#checkRest(history, node)
-      open.push(...this.#deliver(history, node), ...this.#act(history, node))
+      reached.set(key, reader)
+      open.push(...this.#deliver(history, reader), ...this.#act(history, reader))
     }
     return [...reached.values()]
   }
 
+  #key({ node, ratchet, known, seen }: Reader<node>): string {
+    return `${this.#kind.key(node)}|${ratchet.generation},${ratchet.modifyIndex}|${known}|${seen}`
+  }
+
   /** Late, early, twice, stale or fresh: any value that ever stood there. A fresh read is never older than what was seen. */
-  #deliver(history: History, node: Node): readonly Node[] {
-    const latest = history.entries.length - 1
-    const next: Node[] = []
-    for (let at = 0; at <= latest; at += 1) {
-      next.push(this.#read(history, node, at, true))
-      if (at >= Math.max(node.seen, history.rebuiltAt)) next.push(this.#read(history, node, at, false))
+  #deliver(history: History, reader: Reader<node>): readonly Reader<node>[] {
+    const next: Reader<node>[] = []
+    for (let at = 0; at < history.entries.length; at += 1) {
+      next.push(this.#read(history, reader, at, true))
+      if (at >= Math.max(reader.seen, history.rebuiltAt)) next.push(this.#read(history, reader, at, false))
     }
-    return next.filter((one) => one !== node)
+    return next.filter((one) => one !== reader)
   }
 
-  #read(history: History, node: Node, at: number, stale: boolean): Node {
+  #read(history: History, reader: Reader<node>, at: number, stale: boolean): Reader<node> {
     const entry = history.entries[at]
-    if (entry === undefined) return node
+    if (entry === undefined) return reader
     this.deliveries += 1
-    const { verdict, ratchet } = admission(this.#rules, node, entry, stale)
+    const admission = this.#rules.admit(reader.ratchet, markOf(entry, stale))
     // What a stale read cannot settle is read again, from the leader, who knows the newest.
-    if (verdict === 'confirm') return stale ? this.#read(history, node, history.entries.length - 1, false) : node
-    const seen = Math.max(node.seen, at)
-    const newer = entry.rank > (node.known === null ? 0 : (history.entries[node.known]?.rank ?? 0))
-    if (verdict !== 'accept') {
-      if (newer) this.#report(history, node, `does not take the newer order ${words(entry)}: ${verdict}`)
-      return { ...node, seen }
+    if (admission.verdict === 'confirm')
+      return stale ? this.#read(history, reader, history.entries.length - 1, false) : reader
+    const seen = Math.max(reader.seen, at)
+    const newer = entry.rank > (reader.known === null ? 0 : (history.entries[reader.known]?.rank ?? 0))
+    if (admission.verdict !== 'accept') {
+      if (newer) this.#report(history, reader, `does not take the newer order ${words(entry)}: ${admission.verdict}`)
+      return seen === reader.seen ? reader : { ...reader, seen }
     }
-    const unheard = entry.putBack && node.ratchet.generation < entry.generation
-    if (!newer && !unheard) this.#report(history, node, `goes back to the older order ${words(entry)}`)
-    if (ratchet.generation < node.ratchet.generation) this.#report(history, node, 'lets its ratchet fall')
-    return { ...node, seen, ratchet, known: at, generation: ratchet.generation }
+    const { ratchet } = admission
+    const unheard = entry.putBack && reader.ratchet.generation < entry.generation
+    if (!newer && !unheard) this.#report(history, reader, `goes back to the older order ${words(entry)}`)
+    if (ratchet.generation < reader.ratchet.generation) this.#report(history, reader, 'lets its ratchet fall')
+    const accepted = { ...reader, seen, ratchet, known: at }
+    return this.#book(history, accepted, entry, this.#kind.obey(reader.node, this.#ordered(entry, ratchet)))
   }
 
-  #target(history: History, node: Node): { target: Target; entry: Entry } | null {
-    const entry = node.known === null ? undefined : history.entries[node.known]
-    if (entry === undefined) return null
-    if (entry.order.kind === 'record') return { target: entry.order.target, entry }
-    const { bare } = entry.order
-    const manifest = manifestOf(bare.build)
-    const context = { app: APP, ring: RING, generation: node.generation, manifest, at: '' }
-    return { target: this.#rules.targetOfBare(bare, context), entry }
+  #ordered(entry: Entry, ratchet: Ratchet): Ordered {
+    const { order, modifyIndex } = entry
+    const target =
+      order.kind === 'record'
+        ? order.target
+        : this.#rules.targetOfBare(order.bare, {
+            app: APP,
+            ring: RING,
+            generation: ratchet.generation,
+            manifest: manifestOf(order.bare.build),
+            at: '',
+          })
+    return { target, place: this.#place(target.salt), modifyIndex, bare: order.kind === 'bare' }
   }
 
   #place(salt: string): number {
@@ -165,90 +173,51 @@ class Search {
     return at
   }
 
-  /** What the node may do next because of its order: one step, or none. */
-  #act(history: History, node: Node): readonly Node[] {
-    const order = this.#target(history, node)
-    if (order === null) return []
-    const { target, entry } = order
-    const want = this.#rules.wants(target, this.#place(target.salt), node.hot)
-    if (node.verifying !== null) return this.#verify(history, node, node.verifying, want.hot)
-    const refuses = (build: BuildId) => node.refused.includes(refusal(build, target.attempt))
-    if (want.hot !== null && want.hot !== node.hot && !refuses(want.hot)) {
-      if (node.cold !== want.hot) return [this.#stage(history, node, entry, want.hot)]
-      return [this.#swap(history, node, entry, want.hot, target.attempt)]
-    }
-    if (want.cold !== null && want.cold !== node.cold && want.cold !== node.hot) {
-      return [this.#stage(history, node, entry, want.cold)]
-    }
-    return []
+  /** What the node may do next because of its order; a node that can do nothing more must be where the order wants it. */
+  #act(history: History, reader: Reader<node>): readonly Reader<node>[] {
+    const entry = reader.known === null ? undefined : history.entries[reader.known]
+    if (entry === undefined) return []
+    const order = this.#ordered(entry, reader.ratchet)
+    const deeds = this.#kind.deeds(reader.node, order)
+    if (deeds.length === 0) this.#checkRest(history, reader, entry, order)
+    return deeds.map((deed) => this.#book(history, reader, entry, deed))
   }
 
-  #stage(history: History, node: Node, entry: Entry, build: BuildId): Node {
-    if (!letterOf(entry, this.#name).mayStage.includes(build)) {
-      this.#report(history, node, `stages ${build}, which ${words(entry)} does not ask of it`)
+  /** The one place where exposure begins: every deed is held to what the order in force says to this node. */
+  #book(history: History, reader: Reader<node>, entry: Entry, deed: Deed<node>): Reader<node> {
+    const { stages, starts, node } = deed
+    const letter = letterOf(entry, this.#name)
+    if (stages !== null && !letter.mayStage.includes(stages)) {
+      this.#report(history, reader, `stages ${stages}, which ${words(entry)} does not ask of it`)
     }
-    return { ...node, cold: build }
-  }
-
-  /** The one place where exposure begins. */
-  #swap(history: History, node: Node, entry: Entry, build: BuildId, attempt: number): Node {
-    this.swaps += 1
-    if (!letterOf(entry, this.#name).mayStart.includes(build)) {
-      this.#report(history, node, `starts ${build}, which ${words(entry)} does not name for it`)
+    if (starts !== null) this.swaps += 1
+    if (starts !== null && !letter.mayStart.includes(starts)) {
+      this.#report(history, reader, `starts ${starts}, which ${words(entry)} does not name for it`)
     }
-    return { ...node, hot: build, cold: node.hot, verifying: attempt }
+    return { ...reader, node }
   }
 
-  /** Passes, fails, or is told otherwise meanwhile: then it goes back at once, and refuses nothing. */
-  #verify(history: History, node: Node, attempt: number, wanted: BuildId | null): readonly Node[] {
-    const proved = { ...node, verifying: null }
-    if (node.hot === null) return [proved]
-    const back = node.cold === null ? proved : { ...proved, hot: node.cold, cold: node.hot }
-    if (wanted !== null && wanted !== node.hot) return [back]
-    this.failedVerifies += 1
-    const failed = refusal(node.hot, attempt)
-    if (node.refused.includes(failed)) this.#report(history, node, `tries ${failed} again, which it refused`)
-    return [proved, { ...back, refused: [...node.refused, failed].sort() }]
+  #checkRest(history: History, reader: Reader<node>, entry: Entry, order: Ordered): void {
+    const newest = Math.max(...history.entries.map((one) => one.rank))
+    if (entry.rank < newest) return
+    const { moves, mayStay } = letterOf(entry, this.#name)
+    const hot = this.#kind.hot(reader.node)
+    if (!moves || mayStay.some((build) => build === hot || this.#kind.declines(reader.node, build, order.target)))
+      return
+    this.#report(history, reader, `rests on ${hot} under ${words(entry)}`)
   }
 
-  /** A node that has heard the newest order and has nothing left to do must run what that order lets it run. */
-  #checkRest(history: History, node: Node): void {
-    const latest = history.entries.at(-1)
-    const known = node.known === null ? undefined : history.entries[node.known]
-    if (latest === undefined || known === undefined || known.rank < latest.rank) return
-    if (node.verifying !== null || this.#act(history, node).length > 0) return
-    const letter = letterOf(known, this.#name)
-    const attempt = known.order.kind === 'record' ? known.order.target.attempt : 1
-    const refuses = letter.mayStay.some((build) => node.refused.includes(refusal(build, attempt)))
-    if (letter.moves && !refuses && !letter.mayStay.some((build) => build === node.hot)) {
-      this.#report(history, node, `rests on ${node.hot} under ${words(known)}`)
-    }
-  }
-
-  #report(history: History, node: Node, what: string): void {
+  #report(history: History, reader: Reader<node>, what: string): void {
     if (this.broken.length >= ENOUGH) return
     const written = history.entries.map(words).join(' · ')
-    this.broken.push(`${this.#name} ${what}; written: ${written}; node: ${keyOf(node)}`)
+    this.broken.push(`${this.#name} ${what}; written: ${written}; node: ${this.#key(reader)}`)
   }
 }
 
-function admission(rules: Rules, node: Node, entry: Entry, stale: boolean) {
-  const { order, modifyIndex } = entry
-  const mark: OrderMark =
-    order.kind === 'record'
-      ? { kind: 'record', generation: order.target.generation, modifyIndex, stale }
-      : { kind: 'bare', generation: order.bare.generation, modifyIndex, stale }
-  const admission = rules.admit(node.ratchet, mark)
-  return { verdict: admission.verdict, ratchet: admission.verdict === 'accept' ? admission.ratchet : node.ratchet }
-}
-
-function refusal(build: BuildId, attempt: number): string {
-  return `${build} attempt ${attempt}`
-}
-
-function keyOf(node: Node): string {
-  const { ratchet } = node
-  return `${node.hot}|${node.cold}|${node.verifying}|${ratchet.generation},${ratchet.modifyIndex}|${node.known}|${node.seen}|${node.refused}`
+function markOf({ order, modifyIndex }: Entry, stale: boolean): OrderMark {
+  return order.kind === 'record'
+    ? { kind: 'record', generation: order.target.generation, modifyIndex, stale }
+    : { kind: 'bare', generation: order.bare.generation, modifyIndex, stale }
 }
 
 /** An order in a few letters, for a sentence about what went wrong. */
@@ -258,34 +227,28 @@ function words({ order, modifyIndex }: Entry): string {
   return `g${generation} {${build}, ${fallback}, ${cutoff}${recall ? ', recall' : ''}} #${modifyIndex}`
 }
 
-/** A joiner has nothing; the others run A under the first order. */
-function nodeOn(build: BuildId | null, history: History): Node {
-  const first = history.entries[0]
-  const rest = { cold: null, verifying: null, refused: [], seen: 0 }
-  if (build === null || first === undefined) {
-    return { ...rest, hot: null, ratchet: NO_RATCHET, known: null, generation: -1 }
-  }
-  const ratchet = { generation: first.generation, modifyIndex: first.modifyIndex }
-  return { ...rest, hot: build, ratchet, known: 0, generation: first.generation }
-}
-
 /**
  * Searches three nodes that run A, three that join with nothing, and three of a ring that was made just now. Each node alone against
  * every history: nodes never speak to each other, and the writers here heed nobody's status, so this is every state of three together,
  * under any late or reordered status, taken apart.
  */
 export function searchOrders(rules: Rules, bounds: Bounds): Findings {
+  return searchWith(plainNode(rules.wants), rules, bounds)
+}
+
+/** The same for another kind of node. */
+export function searchWith<node>(kind: NodeKind<node>, rules: Rules, bounds: Bounds): Findings {
   const starts = [
     [SETTLED, A],
     [SETTLED, null],
     [FRESH, null],
   ] as const
-  const total = { histories: 0, states: 0, deliveries: 0, swaps: 0, failedVerifies: 0 }
+  const total = { histories: 0, states: 0, deliveries: 0, swaps: 0 }
   const broken: string[] = []
   for (const name of NODES) {
-    for (const [history, build] of starts) {
-      const search = new Search(rules, bounds, name)
-      search.explore(history, [nodeOn(build, history)])
+    for (const [history, hot] of starts) {
+      const search = new Search(rules, bounds, name, kind)
+      search.begin(history, hot)
       for (const count of Object.keys(total) as (keyof typeof total)[]) total[count] += search[count]
       broken.push(...search.broken)
       if (broken.length >= ENOUGH) return { ...total, broken }
