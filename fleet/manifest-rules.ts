@@ -150,30 +150,48 @@ export function checkEntry(tuple: unknown, index: number, limits: Pick<Limits, '
   return { type, mode, size, mtime, content, frame, offset, path }
 }
 
-/** Order, duplicates, parents, links, and names that clash (failures E1–E3, E8, E9). */
+/** Order, duplicates, parents and links (failures E1–E3, E8). */
 function checkTree(entries: readonly Entry[], foldAllowed: boolean): void {
   const directories = new Set<string>([''])
   const links = new Map<string, string>()
-  const folds = new Set<string>()
   let previous = ''
+  let parent = ''
   for (const { type, path, content } of entries) {
     const order = comparePaths(previous, path)
     if (order === 0) refuse(`${shownPath(path)} is there twice`)
     if (order > 0) refuse(`${shownPath(path)} is out of order`)
-    if (!directories.has(parentOf(path)))
-      refuse(`${shownPath(path)} lies in something that is not a directory of the build`)
+    const above = parentOf(path)
+    // Neighbours mostly share their directory.
+    if (above !== parent) {
+      if (!directories.has(above)) {
+        refuse(`${shownPath(path)} lies in something that is not a directory of the build`)
+      }
+      parent = above
+    }
     if (type === 'd') directories.add(path)
     if (type === 'l') links.set(path, content)
-    if (!foldAllowed) {
-      const fold = foldOf(path)
-      if (folds.has(fold)) refuse(`${shownPath(path)} differs from another name only in case or composition`)
-      folds.add(fold)
-    }
     previous = path
   }
   for (const [path, target] of links) {
     const fault = linkFault(path, target, (at) => links.get(at))
     if (fault !== null) refuse(`${shownPath(path)} ${fault}`)
+  }
+  if (!foldAllowed) checkFolds(entries)
+}
+
+/** Names that clash where case and composition do not count (failures E9). Only a path that is not its own fold can bring one about. */
+function checkFolds(entries: readonly Entry[]): void {
+  const folded = new Map<string, string>()
+  for (const { path } of entries) {
+    const fold = foldOf(path)
+    if (fold === path) continue
+    if (folded.has(fold)) refuse(`${shownPath(path)} differs from another name only in case or composition`)
+    folded.set(fold, path)
+  }
+  if (folded.size === 0) return
+  for (const { path } of entries) {
+    const other = folded.get(path)
+    if (other !== undefined) refuse(`${shownPath(other)} differs from ${shownPath(path)} only in case or composition`)
   }
 }
 

@@ -15,7 +15,7 @@ export const MAX_PATH_BYTES = 3_072
 // invalid UTF-8 turns into, and the backslash: none of them can be shown, logged or typed safely (failures E2, E10).
 const REFUSED_CHARACTERS =
   /[\u0000-\u001f\u007f-\u009f\\\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufffd]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/
-const PLAIN_ASCII = /^[ !#-.0-[\]-~"]*$/
+const PLAIN_ASCII = /^[ -~]*$/
 const encoder = new TextEncoder()
 
 function byteLength(text: string): number {
@@ -24,6 +24,7 @@ function byteLength(text: string): number {
 
 /** Why a path cannot be deployed, in words that follow the path's name; null when it can. Nothing is ever stripped or mended. */
 export function pathFault(path: string, limits: PathLimits): string | null {
+  if (isPlain(path, limits)) return null
   if (path === '') return 'is empty'
   if (path.startsWith('/')) return 'is absolute'
   if (/^[A-Za-z]:/.test(path)) return 'begins with a drive letter'
@@ -39,6 +40,33 @@ export function pathFault(path: string, limits: PathLimits): string | null {
     }
   }
   return null
+}
+
+const SLASH = 0x2f
+const DOT = 0x2e
+const COLON = 0x3a
+const BACKSLASH = 0x5c
+
+/** Whether a path is one of the many that no rule can object to, in one pass: manifests hold tens of thousands of them. */
+function isPlain(path: string, limits: PathLimits): boolean {
+  if (path.length > MAX_PATH_BYTES || path.charCodeAt(1) === COLON) return false
+  let depth = 1
+  let begin = 0
+  let dots = 0
+  for (let at = 0; at < path.length; at += 1) {
+    const code = path.charCodeAt(at)
+    if (code < 0x20 || code > 0x7e || code === BACKSLASH) return false
+    if (code === SLASH) {
+      // Shorter than three and all dots, or nothing at all: "", "." and "..".
+      if (at - begin === dots && dots < 3) return false
+      if (at - begin > limits.nameBytes) return false
+      depth += 1
+      begin = at + 1
+      dots = 0
+    } else if (code === DOT) dots += 1
+  }
+  const last = path.length - begin
+  return (last !== dots || dots >= 3) && last <= limits.nameBytes && depth <= limits.depth
 }
 
 /** Links that one lookup may pass, as in Linux: after that the kernel gives up, so nothing can be reached. */
@@ -93,6 +121,7 @@ const ABOVE_SURROGATES = /[\ud800-\uffff]/
 /** Order of paths by their UTF-8 bytes. JavaScript's own order differs from it only beyond U+D7FF. */
 export function comparePaths(a: string, b: string): number {
   if (a === b) return 0
+  // The first characters decide nearly always, and only the highest sort otherwise than their bytes.
   if (ABOVE_SURROGATES.test(a) && ABOVE_SURROGATES.test(b)) return Buffer.compare(Buffer.from(a), Buffer.from(b))
   return a < b ? -1 : 1
 }
