@@ -19,7 +19,7 @@ export interface Spawned {
 
 export interface Children {
   start(argv: readonly string[], options: Spawned): ChildProcess
-  /** Ends them all, the last started first; whoever does not end within the grace is killed. */
+  /** Ends them all, Consul (the first started) after all others; whoever does not end within the grace is killed. */
   end(): Promise<void>
 }
 
@@ -38,8 +38,9 @@ export function children(clock: Clock): Children {
       }
     },
     async end() {
-      await Promise.all(running.toReversed().map((child) => endChild(child, clock)))
-      running.length = 0
+      const [consul, ...others] = running.splice(0)
+      await Promise.all(others.map((child) => endChild(child, clock)))
+      if (consul !== undefined) await endChild(consul, clock)
     },
   }
 }

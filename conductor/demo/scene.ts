@@ -84,7 +84,8 @@ export async function setScene(world: DemoWorld, options: { nodes: number; embed
     const ports = world.observe(consul.url, DEMO.app, DEMO.ring)
     over.signal.addEventListener('abort', () => ports.close())
     const conduct = (...args: readonly string[]): Promise<Ran> => runConduct([...args, '--config', configFile], env)
-    await conduct('init')
+    const made = await conduct('init')
+    if (made.code !== 0) throw new Error(`conduct init ended with ${made.code}: ${made.stderr.trim()}`)
     const nodes = await prepareNodes(options.nodes, place, running, env)
     startPullers(nodes, place, running, env)
     return {
