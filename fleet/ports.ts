@@ -237,7 +237,10 @@ export interface Maintenance {
     note: { readonly owner: string; readonly reason: string },
     signal: AbortSignal,
   ): Promise<'entered' | 'foreign' | 'unknown'>
-  /** Lifts what `owner` put on. `none`: there is no maintenance. @throws FleetError of kind transient or refused */
+  /**
+   * Lifts what `owner` put on. `none`: there is no maintenance. When it throws, it goes on trying by itself for as long as the program lives,
+   * until the next `enter` or `leave` of the service. @throws FleetError of kind transient or refused
+   */
   leave(service: string, owner: string, signal: AbortSignal): Promise<'left' | 'foreign' | 'none' | 'unknown'>
 }
 

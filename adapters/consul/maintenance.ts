@@ -8,31 +8,90 @@ import type { Call, ConsulPackage, Context } from './transport.ts'
 /** A local agent answers these within milliseconds: what takes longer is no agent, and a rollback must not wait for it. */
 const DEADLINE_MS = 5_000
 
+/** From one late try to lift to the next, unless told. */
+const LATE_MS = 5_000
+
 /**
  * Fulfils `Maintenance`. The client must talk to the agent that the service is registered at, with a token that may write the service.
  * The reason is what Consul keeps as the notes of the check `_service_maintenance:<service id>`.
  */
-export function consulMaintenance(client: ConsulClient): Maintenance {
+export function consulMaintenance(client: ConsulClient, { lateMs = LATE_MS } = {}): Maintenance {
+  const late = new Map<string, LateLift>()
+  const settle = async (service: string) => {
+    await late.get(service)?.stop()
+    late.delete(service)
+  }
   return {
-    async enter(service, { owner, reason }, signal) {
-      const before = await reasonOf(client, service, signal)
-      if (before !== null) return isOurs(before, owner) ? 'entered' : 'foreign'
-      const known = await change(client, { id: service, enable: true, reason: `${owner} ${reason}` }, signal)
-      if (!known) return 'unknown'
-      // Consul keeps the reason that was first, and a 200 alone may come from anything in between: look at what stands now.
-      const after = await reasonOf(client, service, signal)
-      if (after === null) throw unproved(`${service} was put into maintenance, and the agent shows none`)
-      return isOurs(after, owner) ? 'entered' : 'foreign'
+    async enter(service, note, signal) {
+      await settle(service)
+      return await putOn(client, service, note, signal)
     },
     async leave(service, owner, signal) {
-      const before = await reasonOf(client, service, signal)
-      if (before === null) return 'none'
-      if (!isOurs(before, owner)) return 'foreign'
-      if (!(await change(client, { id: service, enable: false }, signal))) return 'unknown'
-      if ((await reasonOf(client, service, signal)) === null) return 'left'
-      throw unproved(`${service} was taken out of maintenance, and the agent still shows it`)
+      await settle(service)
+      try {
+        return await lift(client, service, owner, signal)
+      } catch (error) {
+        late.set(service, liftLate(client, service, owner, lateMs))
+        throw error
+      }
     },
   }
+}
+
+/** A lift that failed and is tried again in the background. `stop` resolves once no request of it is under way. */
+interface LateLift {
+  stop(): Promise<void>
+}
+
+function liftLate(client: ConsulClient, service: string, owner: string, lateMs: number): LateLift {
+  const stopped = new AbortController()
+  let running = Promise.resolve()
+  let timer = setTimeout(again, lateMs).unref() // never keeps a finished program alive, as a sleep of the clock would
+  function again(): void {
+    running = lift(client, service, owner, stopped.signal).then(
+      (outcome) => client.log.info('maintenance was settled late', { service, outcome }),
+      () => {
+        if (!stopped.signal.aborted) timer = setTimeout(again, lateMs).unref()
+      },
+    )
+  }
+  return {
+    stop: () => {
+      stopped.abort()
+      clearTimeout(timer)
+      return running
+    },
+  }
+}
+
+async function putOn(
+  client: ConsulClient,
+  service: string,
+  { owner, reason }: { readonly owner: string; readonly reason: string },
+  signal: AbortSignal,
+): Promise<'entered' | 'foreign' | 'unknown'> {
+  const before = await reasonOf(client, service, signal)
+  if (before !== null) return isOurs(before, owner) ? 'entered' : 'foreign'
+  const known = await change(client, { id: service, enable: true, reason: `${owner} ${reason}` }, signal)
+  if (!known) return 'unknown'
+  // Consul keeps the reason that was first, and a 200 alone may come from anything in between: look at what stands now.
+  const after = await reasonOf(client, service, signal)
+  if (after === null) throw unproved(`${service} was put into maintenance, and the agent shows none`)
+  return isOurs(after, owner) ? 'entered' : 'foreign'
+}
+
+async function lift(
+  client: ConsulClient,
+  service: string,
+  owner: string,
+  signal: AbortSignal,
+): Promise<'left' | 'foreign' | 'none' | 'unknown'> {
+  const before = await reasonOf(client, service, signal)
+  if (before === null) return 'none'
+  if (!isOurs(before, owner)) return 'foreign'
+  if (!(await change(client, { id: service, enable: false }, signal))) return 'unknown'
+  if ((await reasonOf(client, service, signal)) === null) return 'left'
+  throw unproved(`${service} was taken out of maintenance, and the agent still shows it`)
 }
 
 function isOurs(reason: string, owner: string): boolean {

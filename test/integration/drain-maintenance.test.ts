@@ -11,10 +11,14 @@ import { DRAIN_DEFAULTS, type DrainConfig, type DrainKind, undrain } from '#pull
 import { type ConsulServer, type ConsulOptions as ServerOptions, startConsul } from '../support/consul.ts'
 import { drainedNode, failureOf, isPending } from '../support/drained-node.ts'
 import { hurriedClock } from '../support/hurried-clock.ts'
+import { startProxy } from '../support/proxy.ts'
 import { startServedApp } from '../support/served-app.ts'
 import { until } from '../support/until.ts'
 
 const OURS = 'hotcold web/production/web-1 swaps in b2, rollout r-7'
+
+/** From one late try to lift to the next. */
+const LATE_MS = 200
 
 interface Options {
   readonly server?: ServerOptions
@@ -25,11 +29,12 @@ interface Options {
 /** A node whose service `web-1` is registered at a real Consul. */
 async function world(t: TestContext, { server = {}, clock = systemClock }: Options = {}) {
   const [node, consul] = await Promise.all([drainedNode(t), startConsul(t, server)])
+  const network = await startProxy(t, consul.url)
   await register(consul, 0)
   const maintenanceOf = (options: Partial<ConsulOptions> = {}) => {
-    const client = connectConsul({ url: consul.url, ...options }, { clock, log: node.world.log })
+    const client = connectConsul({ url: network.url, ...options }, { clock, log: node.world.log })
     t.after(() => client.close())
-    return consulMaintenance(client)
+    return consulMaintenance(client, { lateMs: LATE_MS })
   }
   const at = { ...node.world, clock, maintenance: maintenanceOf(consul.token === null ? {} : { token: consul.token }) }
   const config = { maintenance: { service: 'web-1' } }
@@ -40,7 +45,7 @@ async function world(t: TestContext, { server = {}, clock = systemClock }: Optio
       undrain({ ...DRAIN_DEFAULTS, kind: 'none', ...config }, { root: node.root, env: { ...node.env, rollout } }, at),
   }
   const warnings = () => node.lines.filter((line) => line.level === 'warn').map((line) => line.message)
-  return { node, consul, puller, at, maintenanceOf, warnings, reason: () => reasonOf(consul) }
+  return { node, consul, network, puller, at, maintenanceOf, warnings, reason: () => reasonOf(consul) }
 }
 
 async function agentAt(consul: ConsulServer, path: string, body?: object): Promise<unknown> {
@@ -217,49 +222,64 @@ test('a token that may not write the service stops the drain, unless the config 
 })
 
 test('Consul away or mute does not stop a drain: a rollback must not wait for it', async (t: TestContext) => {
-  const { consul, puller, warnings } = await world(t, { clock: hurriedClock(20) })
+  const { network, puller, warnings } = await world(t, { clock: hurriedClock(20) })
   const without = 'maintenance could not be put on, draining without it'
-  consul.pause()
+  network.set({ kind: 'mute' })
   assert.equal((await puller.drain()).timedOut, false)
   assert.deepEqual(warnings(), [without])
-  consul.resume()
-  await consul.kill()
+  network.set({ kind: 'reset' })
   assert.equal((await puller.drain()).timedOut, false)
   assert.deepEqual(warnings(), [without, without])
 })
 
-test('F15: an undrain that Consul does not answer is tried again, and then said to be open with the command that helps', async (t: TestContext) => {
-  const { node, consul, puller, reason } = await world(t, { clock: hurriedClock(20) })
-  await puller.drain()
-  consul.pause()
-  assert.equal(await puller.undrain(), false)
-  const line = node.lines.find(({ level }) => level === 'error')
-  assert.equal(line?.message, 'maintenance could not be lifted')
-  assert.equal(line?.facts.fix, 'consul maint -disable -service=web-1')
-  consul.resume()
-  assert.equal(await puller.undrain(), true)
-  assert.equal(await reason(), null)
-})
-
 test('F15: an undrain is tried again until Consul is back', async (t: TestContext) => {
   // The longest of the jittered waits: about 14 s in all.
-  const clock = { ...systemClock, random: () => 1 }
-  const { consul, puller, reason } = await world(t, { clock, server: { persistent: true } })
+  const { network, puller, reason } = await world(t, { clock: { ...systemClock, random: () => 1 } })
   await puller.drain()
-  await consul.kill()
+  network.set({ kind: 'reset' })
   const undraining = puller.undrain()
   assert.ok(await isPending(undraining), 'it gave up at once')
-  await consul.start()
+  network.set({ kind: 'none' })
   assert.equal(await undraining, true)
   assert.equal(await reason(), null)
 })
 
+/** The shortest of the jittered waits: an undrain gives up after 0.7 s. */
+const impatient = { ...systemClock, random: () => 0 }
+
+test('F15: an undrain that gives up says what helps, and is still done once Consul is back', async (t: TestContext) => {
+  const { node, network, puller, reason } = await world(t, { clock: impatient })
+  await puller.drain()
+  network.set({ kind: 'reset' })
+  assert.equal(await puller.undrain(), false)
+  const line = node.lines.find(({ level }) => level === 'error')
+  assert.equal(line?.message, 'maintenance could not be lifted')
+  assert.equal(line?.facts.fix, 'consul maint -disable -service=web-1')
+  const before = network.accepted
+  await until('it tries on', () => network.accepted > before + 1)
+  assert.equal(await reason(), OURS)
+  network.set({ kind: 'none' })
+  await until('maintenance is lifted', async () => (await reason()) === null)
+})
+
+test('F15: a late lift never takes a node out of maintenance that is being drained again', async (t: TestContext) => {
+  const { network, puller, reason } = await world(t, { clock: impatient })
+  await puller.drain()
+  network.set({ kind: 'reset' })
+  assert.equal(await puller.undrain(), false)
+  network.set({ kind: 'none' })
+  await puller.drain()
+  await delay(3 * LATE_MS)
+  assert.equal(await reason(), OURS)
+})
+
 test('F2: a drain whose reason is gone does not wait for a Consul that is mute', async (t: TestContext) => {
-  const { consul, puller } = await world(t)
-  consul.pause()
+  const { network, puller } = await world(t)
+  network.set({ kind: 'mute' })
   const stop = new AbortController()
   const draining = puller.drain({ kind: 'none' }, stop.signal)
+  const startedMs = performance.now()
   stop.abort(new Error('recalled'))
   await assert.rejects(draining, /^Error: recalled$/)
-  consul.resume()
+  assert.ok(performance.now() - startedMs < 2_000)
 })

@@ -165,7 +165,8 @@ const LIFT_TRIES = 8
 
 /**
  * Puts the node back into service: lifts maintenance if it is this puller's own. Never throws.
- * @returns false when it is not known to be lifted (Consul away for about 15 s): the node may get no traffic, so call again later
+ * @returns false when it is not known to be lifted yet (Consul away for about 15 s): then it is lifted in the background as soon as Consul is
+ *   back, unless the program ends before, so a start calls this again
  */
 export async function undrain(
   config: DrainConfig,
@@ -182,6 +183,7 @@ export async function undrain(
     } catch (error) {
       if (attempt === LIFT_TRIES) {
         const facts = { service, error: describeError(error), fix: `consul maint -disable -service=${service}` }
+        // The port goes on trying while this program lives; the fix is for when it does not.
         world.log.error('maintenance could not be lifted', facts)
         return false
       }
