@@ -47,6 +47,8 @@ export interface ConsulServer {
   /** Creates a token with these policy rules (HCL) and returns its secret. */
   tokenFor(rules: string): Promise<string>
   log(): Promise<string>
+  /** Resolves when it leads and takes sessions. @throws with its log when it ended instead */
+  ready(): Promise<void>
   /** SIGTERM, and waits for the end. Calling it again is fine. */
   stop(): Promise<void>
   /** SIGKILL, and waits for the end. */
@@ -77,8 +79,12 @@ async function answers(url: string, token: string | null): Promise<boolean> {
   return token === null || (await fetch(`${url}/v1/acl/policies`, { headers, signal })).ok
 }
 
+function hasEnded(child: ChildProcess): boolean {
+  return child.exitCode !== null || child.signalCode !== null
+}
+
 async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return
+  if (hasEnded(child)) return
   const exited = new Promise((resolve) => child.once('exit', resolve))
   child.kill(signal)
   // A stopped process takes its TERM only when it goes on.
@@ -128,6 +134,11 @@ async function server(t: Cleanup, node: Node): Promise<ConsulServer> {
     if (!answer.ok && answer.status !== 404) throw new Error(`${method} ${key}: ${answer.status} ${text}`)
     return answer.status === 404 ? null : text
   }
+  const log = () => readFile(join(dir, 'log'), 'utf8')
+  const ready = async () => {
+    await until('Consul leads', () => hasEnded(child) || answers(url, token).catch(() => false), 30_000)
+    if (hasEnded(child)) throw new Error(`Consul did not start:\n${await log()}`)
+  }
   return {
     url,
     address,
@@ -156,12 +167,13 @@ async function server(t: Cleanup, node: Node): Promise<ConsulServer> {
       const answer = await fetch(`${url}/v1/acl/token`, { method: 'PUT', headers, body })
       return ((await answer.json()) as { SecretID: string }).SecretID
     },
-    log: () => readFile(join(dir, 'log'), 'utf8'),
+    log,
+    ready,
     stop: () => end(child, 'SIGTERM'),
     kill: () => end(child, 'SIGKILL'),
     start: async () => {
       child = launch(node)
-      await until('Consul leads again', () => answers(url, token).catch(() => false), 30_000)
+      await ready()
     },
     pause: () => void child.kill('SIGSTOP'),
     resume: () => void child.kill('SIGCONT'),
@@ -195,11 +207,7 @@ export async function startConsul(t: Cleanup, options: ConsulOptions = {}): Prom
   const flags = options.persistent ? ['-bootstrap-expect=1'] : ['-dev']
   const config = { node_name: 'test', ...configOf(address, dir, options), ...options.config }
   const running = await server(t, { dir, address, token, flags, config })
-  try {
-    await until('Consul leads', () => answers(running.url, token).catch(() => false), 30_000)
-  } catch (cause) {
-    throw new Error(`Consul did not start:\n${await running.log()}`, { cause })
-  }
+  await running.ready()
   return running
 }
 
@@ -220,7 +228,7 @@ export async function startCluster(t: Cleanup, options: ConsulOptions = {}): Pro
       })
     }),
   )
-  for (const one of servers) await until('the cluster leads', () => answers(one.url, token).catch(() => false), 30_000)
+  await Promise.all(servers.map((one) => one.ready()))
   return {
     servers,
     leader: async () => {
