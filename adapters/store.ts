@@ -41,7 +41,7 @@ export async function openStore(
   const url = URL.parse(options.url)
   switch (url?.protocol) {
     case 'file:':
-      return fileStore(directoryOf(url))
+      return fileStore(directoryOf(url), world.clock)
     case 'http:':
     case 'https:':
       return httpStore(options.url, patience, world.clock)

@@ -2,14 +2,19 @@
 import { randomUUID } from 'node:crypto'
 import { type FileHandle, link, mkdir, open, readdir, rmdir, stat, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { systemClock } from '#adapters/runtime/clock.ts'
 import { assert } from '#fleet/assert.ts'
 import { FleetError } from '#fleet/errors.ts'
-import type { BuildStore } from '#fleet/ports.ts'
+import type { BuildStore, Clock } from '#fleet/ports.ts'
 
 const PIECE_BYTES = 256 * 1024
 
+const INCOMING = '.incoming-'
+/** What nobody has written to for so long was left by a publisher that died. */
+const ABANDONED_MS = 24 * 3_600_000
+
 /** A store in `root`, which is made with the first object. Objects are files, complete and durable from the moment they have their name. */
-export function fileStore(root: string): BuildStore {
+export function fileStore(root: string, clock: Pick<Clock, 'now'> = systemClock): BuildStore {
   const place = (name: string) => {
     assert(
       name.split('/').every((part) => part !== '' && part !== '.' && part !== '..'),
@@ -41,12 +46,13 @@ export function fileStore(root: string): BuildStore {
     },
     async create(name, body, signal) {
       const path = place(name)
-      // Not `.` first: `find` and people see only finished objects under a build, temporary ones lie beside the builds.
-      const spare = join(root, `.incoming-${randomUUID()}`)
+      // Beside the builds, on the same file system: below a build there are finished objects only.
+      const spare = join(root, `${INCOMING}${randomUUID()}`)
       try {
         await mkdir(dirname(path), { recursive: true })
         const taken = await stat(path).catch(() => null)
         if (taken !== null) return 'exists'
+        await forgetAbandoned(root, clock.now())
         await writeDurably(spare, body, signal)
         // A hard link fails when the name is taken: the one atomic create-if-absent that holds a whole file.
         await link(spare, path)
@@ -103,6 +109,15 @@ async function writeDurably(path: string, body: AsyncIterable<Uint8Array>, signa
     await file.sync()
   } finally {
     await file.close()
+  }
+}
+
+async function forgetAbandoned(root: string, nowMs: number): Promise<void> {
+  for (const name of await readdir(root)) {
+    if (!name.startsWith(INCOMING)) continue
+    const path = join(root, name)
+    const facts = await stat(path).catch(() => null)
+    if (facts !== null && nowMs - facts.mtimeMs > ABANDONED_MS) await unlink(path).catch(() => undefined)
   }
 }
 

@@ -8,7 +8,10 @@ import type { BuildStore } from '#fleet/ports.ts'
 import { ask, type Bucket, findObject } from './bucket.ts'
 import { createObject } from './upload.ts'
 
-/** A store on S3. @throws FleetError `CONFIG_INVALID` when the URL names no bucket */
+/**
+ * A store on S3. Readers need `s3:GetObject` and also `s3:ListBucket`: without the latter Amazon answers 403 where an object is missing.
+ * @throws FleetError `CONFIG_INVALID` when the URL names no bucket
+ */
 export function s3Store(url: URL, options: StoreOptions, patience: StorePatience): BuildStore {
   const prefix = decodeURIComponent(url.pathname).replace(/^\/+|\/+$/g, '')
   if (url.host === '') throw new FleetError('CONFIG_INVALID', `store url "${url.href}" names no bucket`)

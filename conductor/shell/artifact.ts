@@ -7,6 +7,7 @@ import type { BuildStore } from '#fleet/ports.ts'
 import type { Hashed } from './content.ts'
 import { compressFrames } from './frames.ts'
 import { type Packable, packTree, timesInArtifact } from './pack.ts'
+import type { PublishedManifest } from './read-manifest.ts'
 
 /** What is known of an artifact once all of its bytes were taken. */
 interface Packed {
@@ -50,6 +51,32 @@ export async function uploadArtifact(
   const outcome = await store.create(name, packing.body(signal), signal)
   if (outcome === 'created') return { ...packing.packed(), createdAt }
   return adoptArtifact(store, name, dir, entries, onBytes, signal)
+}
+
+/**
+ * Puts the artifact of a published build back when the store has lost it: packed with the manifest's times it must have the manifest's digest.
+ * @throws FleetError `DIGEST_MISMATCH` when what is in the store, or what comes out now, is not what the manifest says
+ */
+export async function restoreArtifact(
+  store: BuildStore,
+  dir: string,
+  { manifest }: PublishedManifest,
+  { entries }: Pick<Timed, 'entries'>,
+  signal: AbortSignal,
+): Promise<void> {
+  const name = objectsOf.artifact(manifest.build)
+  const facts = await store.find(name, signal)
+  if (facts?.bytes === manifest.artifact.bytes) return
+  const mismatch = (said: string) => new FleetError('DIGEST_MISMATCH', `${name} ${said}: publish under another id`)
+  if (facts !== null) throw mismatch(`has ${facts.bytes} bytes, its manifest says ${manifest.artifact.bytes}`)
+  const times = new Map(manifest.entries.map(({ path, mtime }) => [path, mtime]))
+  const tree = entries.map((entry) => ({ ...entry, mtime: times.get(entry.path) ?? 0 }))
+  const rehearsal = packArtifact(dir, tree, () => undefined)
+  for await (const _ of rehearsal.body(signal));
+  if (rehearsal.packed().artifact.digest !== manifest.artifact.digest) {
+    throw mismatch('is gone from the store, and this program packs the tree otherwise')
+  }
+  await store.create(name, packArtifact(dir, tree, () => undefined).body(signal), signal)
 }
 
 /**

@@ -4,7 +4,7 @@ import { FleetError, isFleetError } from '#fleet/errors.ts'
 import { digestOf, encodeManifest, type Limits, type Manifest, objectsOf, treeDigestOf } from '#fleet/manifest.ts'
 import { MOST } from '#fleet/manifest-rules.ts'
 import type { BuildStore, Catalog, CatalogEntry, Clock } from '#fleet/ports.ts'
-import { uploadArtifact } from './artifact.ts'
+import { restoreArtifact, uploadArtifact } from './artifact.ts'
 import { type Hashed, hashTree } from './content.ts'
 import { writeDeltas } from './delta.ts'
 import { zstdFrame } from './frames.ts'
@@ -77,7 +77,10 @@ export async function publishBuild(
 
   const there = await findPublished(ports, request.app, build, tree.digest, signal)
   const published = there ?? (await upload(ports, request, { build, createdAt }, tree, observe, signal))
-  if (there !== null) await addDeltas(ports, request, there, tree, observe, signal)
+  if (there !== null) {
+    await restoreArtifact(ports.store, request.dir, there, tree, signal)
+    await addDeltas(ports, request, there, tree, observe, signal)
+  }
   observe({ step: 'cataloguing', doneBytes: tree.bytes, totalBytes: tree.bytes })
   await enterCatalog(ports.catalog, request, published, signal)
   return {

@@ -1,5 +1,7 @@
 // Owns the promises of a store, held against every one that can be written: memory, a directory, and a real S3 server.
 import assert from 'node:assert/strict'
+import { readdir, utimes, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { ListMultipartUploadsCommand } from '@aws-sdk/client-s3'
 import { memoryStore } from '#adapters/memory/store.ts'
@@ -108,6 +110,16 @@ for (const [name, open] of Object.entries(WORLDS)) {
     await assert.rejects(reading(), (error) => error === reason)
   })
 }
+
+test('directory: what a publisher that died left behind is removed a day later by the next one', async (t) => {
+  const root = await tmp(t, 'store')
+  await writeFile(join(root, '.incoming-dead'), 'half')
+  await writeFile(join(root, '.incoming-alive'), 'half')
+  await utimes(join(root, '.incoming-dead'), 0, 0)
+  const store = await openStore({ url: `file://${root}` }, world)
+  await store.create('b1/x', of('x'), signal)
+  assert.deepEqual((await readdir(root)).sort(), ['.incoming-alive', 'b1'])
+})
 
 test('S3: an upload in parts gives way to an object that appeared meanwhile, and leaves no part behind', async (t) => {
   const { url, endpoint, client, bucket } = await startRgw(t)

@@ -68,6 +68,21 @@ test('a build whose catalog entry is missing gets it by publishing it again', as
   assert.equal((await forgetful.catalog.find(first.build, FOREVER))?.entry.manifest, first.manifest)
 })
 
+test('an artifact that the store has lost is put back, byte for byte, by publishing again; a damaged one is told', async (t) => {
+  const dir = await source(t)
+  const store = memoryStore()
+  const at = publishing(store)
+  await at.publish(dir, 'b1')
+  const name = objectsOf.artifact('b1')
+  const before = await at.object(name)
+  store.objects.delete(name)
+  at.nowMs += 5_000
+  assert.equal((await at.publish(dir, 'b1')).outcome, 'already-there')
+  assert.deepEqual(await at.object(name), before)
+  store.objects.set(name, { bytes: before.subarray(1), version: 'x' })
+  await assert.rejects(at.publish(dir, 'b1'), refusedAs('DIGEST_MISMATCH', /artifact/))
+})
+
 test('a delta that is missing is added by publishing again, now that a ring runs the older build', async (t) => {
   const dir = await source(t)
   const store = memoryStore()
