@@ -68,7 +68,7 @@ export function endOfRelease(driven: Driven, rings: readonly RingPicture[], ms: 
   const lines = touched(rollout, rings).map(({ ring, counts }) =>
     backLine(rollout, ring, counts.converged, counts.total),
   )
-  return { exit: 1, lines: [`Rolled back after ${time}: ${why}.`, ...lines, ...refusals(rings, build)] }
+  return { exit: 1, lines: [`${build} was rolled back, after ${time}: ${why}.`, ...lines, ...refusals(rings, build)] }
 }
 
 export function endOfRollback(driven: Driven, rings: readonly RingPicture[], ms: number): Ending {

@@ -50,20 +50,20 @@ const append = (value: string, before: readonly string[] = []): readonly string[
 
 function reading(command: Command): Command {
   return command
-    .option('--app NAME', 'the app (default: of the config)')
-    .option('--ring NAME', 'a ring, may be repeated (default: the rings of the plan)', append)
-    .option('--config FILE', 'config file (default: $HOTCOLD_CONFIG, ./hotcold.yaml, /etc/hotcold/conduct.yaml)')
-    .option('--consul URL', 'Consul agent (default: of the config, $CONSUL_HTTP_ADDR, http://127.0.0.1:8500)')
-    .option('--store URL', 'store of builds: s3://bucket/prefix or file:///dir (default: of the config)')
+    .option('--app <name>', 'the app (default: of the config)')
+    .option('--ring <name>', 'a ring, may be repeated (default: the rings of the plan)', append)
+    .option('--config <file>', 'config file (default: $HOTCOLD_CONFIG, ./hotcold.yaml, /etc/hotcold/conduct.yaml)')
+    .option('--consul <url>', 'Consul agent (default: of the config, $CONSUL_HTTP_ADDR, http://127.0.0.1:8500)')
+    .option('--store <url>', 'store of builds: s3://bucket/prefix or file:///dir (default: of the config)')
     .option('--json', 'print one JSON document instead of sentences')
 }
 
 function changing(command: Command): Command {
   return reading(command)
-    .option('--reason TEXT', 'why, for the history and for whoever looks')
-    .option('--by NAME', 'who (default: the login)')
+    .option('--reason <text>', 'why, for the history and for whoever looks')
+    .option('--by <name>', 'who (default: the login)')
     .option('--yes', 'answer every question with yes')
-    .option('--timeout TIME', 'how long to wait, like 90s, 5m, 1h', duration)
+    .option('--timeout <time>', 'how long to wait, like 90s, 5m, 1h', duration)
     .option('--dry-run', 'say what would be done, and do nothing')
 }
 
@@ -113,9 +113,9 @@ function createProgram(invoke: (invocation: Invocation) => void, streams: Output
   const published = changing(program.command('publish'))
     .argument('<dir>', 'the directory to publish')
     .description('publish a directory as a build; prints its id, and nothing else, on stdout')
-    .option('--build ID', 'id of the build (default: time and commit)')
-    .option('--commit SHA', 'commit it was built from')
-    .option('--check NAME=STATE', 'what is known of it, like tests=passed; may be repeated', append)
+    .option('--build <id>', 'id of the build (default: time and commit)')
+    .option('--commit <sha>', 'commit it was built from')
+    .option('--check <name=state>', 'what is known of it, like tests=passed; may be repeated', append)
   verb('publish', published, (bench, options, [dir = '.']) =>
     publish(bench, {
       dir,
@@ -128,7 +128,7 @@ function createProgram(invoke: (invocation: Invocation) => void, streams: Output
 
   const listed = reading(program.command('builds'))
     .description('list the published builds, newest first, and where they run')
-    .option('--limit N', 'how many', count, 20)
+    .option('--limit <n>', 'how many', count, 20)
   verb('builds', listed, (bench, options) => builds(bench, { limit: Number(options.limit) }))
 
   const released = changing(program.command('release'))
@@ -154,7 +154,7 @@ function createProgram(invoke: (invocation: Invocation) => void, streams: Output
 
   const rolledBack = changing(program.command('rollback'))
     .description('bring back what ran before, in waves; never asks, and waits for nobody who is dead')
-    .option('--to BUILD', 'a build by name, or "previous": the one before what runs now')
+    .option('--to <build>', 'a build by name, or "previous": the one before what runs now')
     .option('--now', 'all nodes at once, whatever maxUnavailable says')
     .addHelpText('after', ROLLBACK_HELP)
   verb('rollback', rolledBack, (bench, options) =>
@@ -175,14 +175,14 @@ function createProgram(invoke: (invocation: Invocation) => void, streams: Output
   const watched = reading(program.command('watch'))
     .description('show the same, live; Ctrl-C ends')
     .option('--nodes', 'list every node, however many')
-    .option('--timeout TIME', 'end after this long, like 90s, 5m, 1h', duration)
+    .option('--timeout <time>', 'end after this long, like 90s, 5m, 1h', duration)
   verb('watch', watched, (bench, options) =>
     watch(bench, { nodes: options.nodes === true, timeoutMs: options.timeout ?? WATCH_MS }),
   )
 
   const told = reading(program.command('history'))
     .description('list what happened, newest first')
-    .option('--limit N', 'how many entries', count, 30)
+    .option('--limit <n>', 'how many entries', count, 30)
   verb('history', told, (bench, options) => history(bench, { limit: Number(options.limit) }))
 
   const demonstrated = program
@@ -190,7 +190,7 @@ function createProgram(invoke: (invocation: Invocation) => void, streams: Output
     .description('watch a whole fleet deploy, fail and roll back on this machine')
     .option('--keep', 'leave it running, with the commands to try')
     .option('--embedded', 'take the embedded agent even where a consul binary is found')
-    .option('--nodes N', 'how many nodes', count)
+    .option('--nodes <n>', 'how many nodes', count)
   demonstrated.action(() => {
     const { keep, embedded, nodes } = demonstrated.opts<{ keep?: true; embedded?: true; nodes?: number }>()
     invoke({ demo: { keep: keep === true, embedded: embedded === true, ...(nodes !== undefined && { nodes }) } })

@@ -1,6 +1,6 @@
 // Owns the live view of a rollout: redrawn in place on a terminal, one line per change elsewhere.
 
-import { type Picture, pictureOf, type RingPicture } from '#conductor/core/picture.ts'
+import { type Picture, pictureOf, type RingPicture, type RolloutPicture } from '#conductor/core/picture.ts'
 import type { Turn } from '#conductor/shell/reconcile.ts'
 import type { Name } from '#fleet/build.ts'
 import { formatDuration } from '#fleet/duration.ts'
@@ -11,20 +11,22 @@ import { type Paint, plain, type Reporter } from './reporter.ts'
 import { counted } from './words.ts'
 
 const BAR = 20
+/** In a log, lines that only count on come no more often than this. */
+const LINE_MS = 1_000
 
 export class Progress {
   private readonly report: Reporter
   private readonly clock: Clock
   private readonly beganMs: number
   private readonly title: string
-  private readonly verb: 'release' | 'rollback'
   private last = ''
+  private lastMs = Number.NEGATIVE_INFINITY
+  private lastWhy = ''
   private trouble = ''
 
-  constructor(report: Reporter, clock: Clock, verb: 'release' | 'rollback', title: string) {
+  constructor(report: Reporter, clock: Clock, title: string) {
     this.report = report
     this.clock = clock
-    this.verb = verb
     this.title = title
     this.beganMs = clock.monotonic()
   }
@@ -63,7 +65,7 @@ export class Progress {
     const width = Math.max(...picture.rings.map(({ ring }) => ring.length), 0)
     const lines = [`${paint.bold(this.title)}  ${paint.dim(formatDuration(this.elapsedMs))}`]
     for (const ring of picture.rings) {
-      lines.push(`  ${ring.ring.padEnd(width)}  ${bar(ring, paint)}  ${this.summary(ring)}`)
+      lines.push(`  ${ring.ring.padEnd(width)}  ${bar(ring, paint)}  ${this.summary(ring, picture.rollout)}`)
     }
     for (const why of because) lines.push(`  ${paint.dim(renderBecause(why))}`)
     return lines
@@ -71,28 +73,39 @@ export class Progress {
 
   /** Where nobody watches, only what changed: a log keeps every line. */
   private lines(picture: Picture, because: readonly Because[]): void {
-    const said = picture.rings.map((ring) => `${ring.ring}: ${this.summary(ring)}`).join('; ')
-    const why = because.map(({ code, nodes }) => `${code}${nodes?.length ?? ''}`).join()
-    if (`${said}${why}` === this.last) return
+    const said = picture.rings.map((ring) => `${ring.ring}: ${this.summary(ring, picture.rollout)}`).join('; ')
+    const why = because.map(({ code }) => code).join()
+    const calm = this.clock.monotonic() - this.lastMs
+    if (`${said}${why}` === this.last || (calm < LINE_MS && why === this.lastWhy)) return
     this.last = `${said}${why}`
+    this.lastWhy = why
+    this.lastMs = this.clock.monotonic()
     const [first] = because
     this.note(first === undefined ? said : `${said}; ${renderBecause(first)}`)
   }
 
-  private summary(ring: RingPicture): string {
+  private summary(ring: RingPicture, rollout: RolloutPicture | null): string {
     const { counts, target } = ring
     if (counts.total === 0) return 'no nodes'
     if (target?.build === null || target === null) return counted(counts.total, 'node')
-    const back = this.verb === 'rollback'
-    const there = target.recall ? counts.staged : counts.converged
-    const lead =
-      target.cutoff === 0 && !back
-        ? `${counts.staged} of ${counted(counts.total, 'node')} staged`
-        : `${there} of ${counted(counts.total, 'node')} ${back ? 'back' : 'run it'}`
-    const rest = (['working', 'failed', 'silent'] as const).filter((state) => counts[state] > 0)
-    return [lead, ...rest.map((state) => `${counts[state]} ${state}`)].join(', ')
+    const back = rollout?.phase === 'recalling' || rollout?.phase === 'rolledBack'
+    const of = `of ${counted(counts.total, 'node')}`
+    const rest = (['failed', 'silent'] as const)
+      .filter((state) => counts[state] > 0)
+      .map((state) => `${counts[state]} ${state}`)
+    if (back) {
+      const to = rollout.fallbacks[ring.ring]
+      const there = ring.nodes.filter(({ hot, phase, silent }) => hot === to && SERVING.includes(phase) && !silent)
+      return [`${there.length} ${of} back on ${to ?? 'nothing'}`, ...rest].join(', ')
+    }
+    const moving = counts.working > 0 ? [`${counts.working} working`] : []
+    const lead = target.cutoff === 0 ? `${counts.staged} ${of} staged` : `${counts.converged} ${of} run it`
+    return [lead, ...moving, ...rest].join(', ')
   }
 }
+
+/** Phases in which a node serves what its hot link names. */
+const SERVING: readonly string[] = ['idle', 'fetching', 'staged']
 
 function bar({ counts }: RingPicture, paint: Paint): string {
   const cells = (count: number): number => (counts.total === 0 ? 0 : Math.round((count * BAR) / counts.total))

@@ -72,7 +72,7 @@ export async function release(bench: Bench, options: ReleaseOptions): Promise<nu
   guardRestart(bench, start, options)
   const rollout = start.kind === 'resume' ? start.rollout : await begin(bench, lease, start.beginning, start)
   announce(bench, rollout, start.kind === 'resume')
-  const progress = new Progress(report, clock, 'release', `Releasing ${rollout.build}`)
+  const progress = new Progress(report, clock, `Releasing ${rollout.build}`)
   const driven = await driveTo(bench, lease, rollout, progress, options).catch((error: unknown) => {
     if (signal.aborted) return null
     throw error
@@ -211,7 +211,7 @@ async function already(bench: Bench, build: string, options: ReleaseOptions): Pr
   let { picture } = await look(bench)
   if (!arrived(picture.rings) && !options.dryRun) {
     report.say(`The order for ${build} stands already; waiting for the nodes that are not there yet.`)
-    const progress = new Progress(report, clock, 'release', `Waiting for ${build}`)
+    const progress = new Progress(report, clock, `Waiting for ${build}`)
     picture = await follow(bench, options.timeoutMs, (now) => {
       progress.show(now, [], null)
       return arrived(now.rings)

@@ -84,7 +84,7 @@ function renderNodes(nodes: readonly NodePicture[], paint: Paint, nowMs: number)
     `${MARKS[node.state]} ${node.state}`,
     node.phase,
     node.hot ?? '-',
-    `${node.cold ?? '-'}${node.armed ? ' armed' : ''}`,
+    node.cold === null ? '-' : `${node.cold}${node.armed ? ' armed' : ''}`,
     ageOf(node.at, nowMs),
   ])
   const widths = header.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i]?.length ?? 0)))
@@ -131,11 +131,16 @@ export function renderRollout(rollout: RolloutPicture, paint: Paint, nowMs: numb
   const lines = [`Rollout ${id} of ${paint.bold(build)} by ${plain(by)} ${PHASES[phase] ?? phase}${where}, ${when}.`]
   if (outcome !== null && phase !== 'done') lines.push(`  ${plain(outcome)}.`)
   if (hold !== null) lines.push(`  ${paint.red('On hold')} by ${plain(hold.by)} (${hold.code}): ${plain(hold.reason)}.`)
-  for (const why of because) lines.push(`  ${renderBecause(why)}`)
+  for (const why of because) lines.push(`  ${capital(renderBecause(why))}.`)
+
   return lines
 }
 
-export function renderBecause({ code, message, nodes }: Because): string {
+function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1)
+}
+
+export function renderBecause({ message, nodes }: Because): string {
   const who = nodes === undefined || nodes.length === 0 ? '' : `: ${listed(nodes)}`
-  return `${plain(message)}${who} (${code})`
+  return `${plain(message)}${who}`
 }

@@ -41,7 +41,7 @@ export async function rollback(bench: Bench, options: RollbackOptions): Promise<
   if (options.dryRun) return dryRun(bench, start, facts)
   if (start.kind === 'already') return conclude(bench, { exit: 0, lines: [`${start.message}. Nothing was written.`] })
   preview(bench, start, facts)
-  const progress = new Progress(report, clock, 'rollback', 'Rolling back')
+  const progress = new Progress(report, clock, 'Rolling back')
   const lease = await reach(bench, options, start)
   try {
     if (lease === null) return await accompany(bench, options, progress)

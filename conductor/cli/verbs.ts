@@ -113,12 +113,22 @@ export async function history(bench: Bench, options: { readonly limit: number })
   return 0
 }
 
-const ORDERS: Readonly<Record<string, string>> = {
-  stage: 'staged',
-  raise: 'raised',
-  recall: 'recalled',
-  close: 'closed',
-  rewrite: 'rewrote',
+/** An order in words: whom it asks for what. */
+function ordered(fact: (name: string) => string, roster: unknown): string {
+  const [ring, build, fallback] = [fact('ring'), fact('build'), fact('fallback')]
+  const share = `${fact('exposed')} of ${counted(Number(roster), 'node')}`
+  switch (fact('kind')) {
+    case 'stage':
+      return `staged ${build} in ${ring}: all run ${fallback} and bring ${build} into cold`
+    case 'raise':
+      return `raised ${build} in ${ring}: ${share} to run it, the others ${fallback}`
+    case 'recall':
+      return `recalled ${build} in ${ring}: ${share} may stay on it, the others back to ${fallback}`
+    case 'close':
+      return `closed ${ring}: all to run ${build}`
+    default:
+      return `wrote the order for ${build} in ${ring} again`
+  }
 }
 
 function sentence({ event, facts }: HistoryEntry): string {
@@ -127,11 +137,8 @@ function sentence({ event, facts }: HistoryEntry): string {
   switch (event) {
     case 'release-begun':
       return `began to release ${fact('build')} to ${fact('rings')} (${fact('rollout')})${reasonOf(facts.reason)}`
-    case 'ordered': {
-      const kind = ORDERS[fact('kind')] ?? 'wrote'
-      const share = Math.round((Number(facts.cutoff) / 2 ** 32) * 100)
-      return `${kind} ${fact('ring')}: ${fact('build')} for ${share} %, else ${fact('fallback')} (generation ${fact('generation')})`
-    }
+    case 'ordered':
+      return `${ordered(fact, facts.roster)} (generation ${fact('generation')})`
     case 'stage-passed':
       return `ring ${fact('ring')} is done (${fact('rollout')})`
     case 'held':

@@ -66,7 +66,7 @@ function chooseBuild(wish: ReleaseWish, { builds }: ReleaseFacts): CatalogEntry 
     return refuse('NO_ELIGIBLE_BUILD', why)
   }
   const entry = builds.find(({ build }) => build === wish.build)
-  if (entry === undefined) return refuse('BUILD_UNKNOWN', `no build ${wish.build} of ${wish.app} is published`)
+  if (entry === undefined) return refuse('BUILD_UNKNOWN', `${wish.build} is not in the catalog of ${wish.app}`)
   if (entry.quarantine !== null && !wish.retry) {
     const { by, reason } = entry.quarantine
     return refuse('BUILD_QUARANTINED', `${entry.build} is under quarantine by ${by}: ${reason}`)
@@ -98,16 +98,13 @@ function unfit(view: RingView, rollout: Rollout | null, adopt: boolean): Refusal
   const { ring, standing, nodes } = view
   const known = rollout !== null && ring in rollout.fallbacks
   if (standing.kind === 'gone' && !known && nodes.length === 0) {
-    return refuse('NOT_INITIALISED', `ring ${ring} has no target key`)
+    return refuse('NOT_INITIALISED', `conduct init --ring ${ring} creates it`)
   }
-  if (nodes.length === 0) return refuse('RING_EMPTY', `no node of ring ${ring} has ever reported`)
+  if (nodes.length === 0) return refuse('RING_EMPTY', `no node of ${ring} has ever reported`)
   if (adopt) return null
   if (standing.kind === 'gone') {
     const fix = known ? 'conduct release --adopt writes it anew' : `conduct init --ring ${ring} creates it`
-    return refuse(
-      'TARGET_GONE',
-      `the target key of ${ring} is gone; its ${nodes.length} nodes keep what they run; ${fix}`,
-    )
+    return refuse('TARGET_GONE', `the ${nodes.length} nodes of ${ring} keep what they run; ${fix}`)
   }
   if (standing.kind !== 'record') {
     return refuse('ORPHAN_WRITE', `${describeStanding(view)}; nothing was written`)

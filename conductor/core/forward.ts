@@ -3,7 +3,7 @@ import { assert } from '#fleet/assert.ts'
 import type { Because, Rollout } from '#fleet/rollout.ts'
 import { stateOf } from '#fleet/roster.ts'
 import { ALL, type Target } from '#fleet/target.ts'
-import { type Order, raiseOrder, stageOrder } from './orders.ts'
+import { orderOf, raiseOrder, stageOrder } from './orders.ts'
 import { ahead, isOurs, mayBeginOver, orphanHold } from './ownership.ts'
 import type { Opening, Plan, Signals } from './plan.ts'
 import { raise } from './raise.ts'
@@ -64,9 +64,7 @@ function begin(rollout: Rollout, view: RingView, now: number): Plan {
     return { action: { type: 'hold', hold: orphanHold(view, now) }, because: [] }
   }
   const staged = stageOrder(rollout, view, now)
-  const order: Order = asked
-    ? { kind: 'raise', ring: view.ring, target: { ...staged, cutoff: ALL }, taken: [] }
-    : { kind: 'stage', ring: view.ring, target: staged, taken: [] }
+  const order = asked ? orderOf('raise', view, { ...staged, cutoff: ALL }, []) : orderOf('stage', view, staged, [])
   return { action: { type: 'order', order }, because: [] }
 }
 
@@ -79,8 +77,9 @@ function tooManyFailed(rollout: Rollout, view: RingView, policy: Policy): Plan |
   if (failed.length <= budget) return null
   const first = failed[0]?.status.refusal
   const nodes = failed.map(({ status }) => status.node)
-  const what = `${failed.length} of ${view.nodes.length} nodes of ${view.ring} failed ${rollout.build}`
-  const outcome = `${what}, ${budget} may${first ? `: ${first.message}` : ''}`
+  const allowed = budget === 0 ? 'none may' : `at most ${budget} may`
+  const what = `${failed.length} of ${view.nodes.length} nodes of ${view.ring} failed ${rollout.build} (${allowed})`
+  const outcome = `${what}${first ? `: ${first.message}` : ''}`
   return rollBack('failures-over-budget', outcome, [{ code: 'failures-over-budget', message: outcome, nodes }])
 }
 
@@ -129,12 +128,7 @@ function raiseOrWait(
   const { cutoff, taken, stopped } = raise(placed, target, mark, spread)
   const because = stopped === null ? [] : [stopped]
   if (cutoff > target.cutoff) {
-    const order = {
-      kind: 'raise',
-      ring: view.ring,
-      taken,
-      target: raiseOrder(rollout, view, target, cutoff, now),
-    } as const
+    const order = orderOf('raise', view, raiseOrder(rollout, view, target, cutoff, now), taken)
     return { action: { type: 'order', order }, because }
   }
   return stopped === null ? null : wait(stopped)

@@ -2,7 +2,7 @@
 import { assert } from '#fleet/assert.ts'
 import type { Name } from '#fleet/build.ts'
 import type { RingMark, Rollout } from '#fleet/rollout.ts'
-import { ALL, type Target } from '#fleet/target.ts'
+import { ALL, place, type Target } from '#fleet/target.ts'
 import { highestGeneration, type RingView } from './standing.ts'
 
 /** `stage` pre-stages at cutoff 0, `raise` exposes more nodes, `recall` takes them back in waves, `close` ends, `rewrite` climbs above a node. */
@@ -14,6 +14,14 @@ export interface Order {
   readonly target: Target
   /** Nodes in service that it takes out. */
   readonly taken: readonly string[]
+  /** How many nodes are below its cutoff, of how many. */
+  readonly exposed: number
+  readonly roster: number
+}
+
+export function orderOf(kind: OrderKind, view: RingView, target: Target, taken: readonly string[]): Order {
+  const exposed = view.nodes.filter(({ status }) => place(target.salt, status.node) < target.cutoff).length
+  return { kind, ring: view.ring, target, taken, exposed, roster: view.nodes.length }
 }
 
 /** One above everything that the ring, its nodes and the rollout record know. */

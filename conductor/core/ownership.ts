@@ -1,6 +1,6 @@
 // Owns telling our own orders from those of others: what a rollout may write over, and what it must not.
 import type { Hold, Rollout } from '#fleet/rollout.ts'
-import { nextGeneration } from './orders.ts'
+import { nextGeneration, orderOf } from './orders.ts'
 import type { Plan } from './plan.ts'
 import { isSettled, type RingView } from './standing.ts'
 
@@ -54,7 +54,7 @@ export function ahead(rollout: Rollout, view: RingView, now: number): Plan | nul
   const again = { ...target, generation: nextGeneration(rollout, view), at: new Date(now).toISOString() }
   const message = `nodes accepted a generation above ${target.generation} already`
   return {
-    action: { type: 'order', order: { kind: 'rewrite', ring: view.ring, target: again, taken: [] } },
+    action: { type: 'order', order: orderOf('rewrite', view, again, []) },
     because: [{ code: 'node-ahead', message, nodes }],
   }
 }

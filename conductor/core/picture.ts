@@ -163,40 +163,45 @@ function targetOfForce(view: RingView, force: Force | null, rollout: Rollout | n
   }
 }
 
+const WRITES_OVER = 'conduct rollback or conduct release --adopt writes over it'
+
 function trouble(code: ErrorCode, detail: string) {
-  const { title, fix } = { fix: undefined, ...ERRORS[code] }
-  return { code, message: `${title}: ${detail}${fix === undefined ? '' : ` (${fix})`}` }
+  return { code, message: `${ERRORS[code].title}: ${detail}` }
+}
+
+function keeping({ ring, nodes }: RingView): string {
+  return nodes.length === 1
+    ? `the node of ${ring} keeps what it runs`
+    : `the ${nodes.length} nodes of ${ring} keep what they run`
 }
 
 /** One sentence about a key that holds no order of ours. */
 export function troubleOf(view: RingView, rollout: Rollout | null): { code: string; message: string } | null {
-  const { ring, standing, nodes } = view
-  const keep =
-    nodes.length === 0 ? '' : `; its ${nodes.length === 1 ? 'node keeps' : `${nodes.length} nodes keep`} what they run`
+  const { ring, standing } = view
   switch (standing.kind) {
     case 'gone': {
-      if (rollout === null && nodes.length === 0) return trouble('NOT_INITIALISED', `ring ${ring} was never created`)
-      return trouble('TARGET_GONE', `${describeStanding(view)}${keep}`)
+      const known = rollout !== null && ring in rollout.fallbacks
+      if (!known) return trouble('NOT_INITIALISED', `conduct init --ring ${ring} creates it`)
+      return trouble('TARGET_GONE', `${keeping(view)}; conduct rollback or conduct release --adopt writes it anew`)
     }
     case 'rejected':
-      return trouble(standing.code, `${describeStanding(view)}${keep}`)
-    case 'bare': {
-      const message = `${describeStanding(view)}, written by hand: conduct rollback or conduct release --adopt takes the ring back`
-      return { code: 'bare-order', message }
-    }
+      return trouble(standing.code, `${standing.message}; ${keeping(view)}; ${WRITES_OVER}`)
+    case 'bare':
+      return {
+        code: 'bare-order',
+        message: `The bare build id ${standing.bare.build} was written by hand; ${WRITES_OVER}`,
+      }
     case 'record': {
       if (isRegressed(view, rollout)) {
         const highest = highestGeneration(view, rollout?.generations[ring] ?? 0)
         const { generation } = standing.target
-        return trouble(
-          'TARGET_REGRESSED',
-          `generation ${generation} of ${ring} is below ${highest}, accepted already${keep}`,
-        )
+        const detail = `generation ${generation} is below ${highest}, which was accepted already; ${keeping(view)}; ${WRITES_OVER}`
+        return trouble('TARGET_REGRESSED', detail)
       }
       const written = rollout?.generations[ring]
       const orphan = written !== undefined && written !== standing.target.generation
       const stray = orphan || (!isSettled(standing.target) && standing.target.rollout !== rollout?.id)
-      return stray ? trouble('ORPHAN_WRITE', describeStanding(view)) : null
+      return stray ? trouble('ORPHAN_WRITE', `${describeStanding(view)}; ${WRITES_OVER}`) : null
     }
   }
 }

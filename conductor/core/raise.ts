@@ -60,6 +60,6 @@ function waitingFor(busy: readonly Placed[]): Because {
 }
 
 function full(out: readonly Placed[], cap: number): Because {
-  const message = `at most ${cap} ${cap === 1 ? 'node' : 'nodes'} may be out of service at once`
+  const message = `no more than ${cap} ${cap === 1 ? 'node' : 'nodes'} may be out of service at once; out now`
   return { code: 'cap-reached', message, nodes: namesOf(out) }
 }

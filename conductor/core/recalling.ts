@@ -1,7 +1,7 @@
 // Owns the way back of a whole rollout: every ring it wrote to is recalled, closed and waited for.
 import { assert } from '#fleet/assert.ts'
 import type { Because, RingMark, Rollout } from '#fleet/rollout.ts'
-import { closingOrder, expectedTarget, type Order, recallOrder } from './orders.ts'
+import { closingOrder, expectedTarget, type Order, orderOf, recallOrder } from './orders.ts'
 import { ahead, isOurs } from './ownership.ts'
 import type { Plan } from './plan.ts'
 import { recallStep } from './recall.ts'
@@ -32,11 +32,11 @@ function write(order: Order, because: readonly Because[] = []): Plan {
 }
 
 function recallRing(rollout: Rollout, view: RingView, mark: RingMark, policy: Policy, now: number): RingPlan {
-  const { ring, standing } = view
+  const { standing } = view
   const ours = isOurs(rollout, view) && standing.kind === 'record'
   if (mark.closed !== null && ours) return ahead(rollout, view, now) ?? returning(view, mark)
   // Without a fallback there is nothing to run instead: what was only staged is called off, what runs is left running.
-  if (!rollout.fallbacks[ring] && mark.peak > 0) return null
+  if (!rollout.fallbacks[view.ring] && mark.peak > 0) return null
   const target = ours ? standing.target : expectedTarget(rollout, view, mark)
   const placed = placeAll(view.nodes, target.salt)
   const written = Date.parse(target.at)
@@ -46,10 +46,10 @@ function recallRing(rollout: Rollout, view: RingView, mark: RingMark, policy: Po
     case 'wait':
       return ahead(rollout, view, now) ?? { action: { type: 'wait' }, because: [step.because] }
     case 'close':
-      return write({ kind: 'close', ring, taken: step.taken, target: closingOrder(rollout, view, mark, now) })
+      return write(orderOf('close', view, closingOrder(rollout, view, mark, now), step.taken))
     case 'recall': {
       const next = recallOrder(rollout, view, target, step.cutoff, now)
-      return write({ kind: 'recall', ring, taken: step.taken, target: next })
+      return write(orderOf('recall', view, next, step.taken))
     }
   }
 }

@@ -39,7 +39,7 @@ export function startRollback(wish: RollbackWish, facts: ReleaseFacts): Rollback
     const back = Object.values(rollout.fallbacks)[0]
     return {
       kind: 'already',
-      message: `rollout ${rollout.id} of ${rollout.build} was rolled back already, by itself: the order is ${back?.build ?? 'nothing'}; conduct rollback --to previous goes one build further back`,
+      message: `Rollout ${rollout.id} of ${rollout.build} was rolled back already, by itself: the order is ${back?.build ?? 'nothing'}; conduct rollback --to previous goes one build further back`,
     }
   }
   const forces = facts.rings.map((view) => ({ ring: view.ring, force: forceIn(view, rollout, facts.builds) }))

@@ -59,9 +59,9 @@ const NAMES: Readonly<Record<RolloutEvent['type'], string>> = {
 function factsOf(event: RolloutEvent, rollout: Rollout): Readonly<Record<string, unknown>> {
   switch (event.type) {
     case 'ordered': {
-      const { kind, ring, target, taken } = event.order
+      const { kind, ring, target, taken, exposed, roster } = event.order
       const { build, fallback, cutoff, generation } = target
-      return { kind, ring, generation, build, fallback, cutoff, taken: taken.length }
+      return { kind, ring, generation, build, fallback, cutoff, exposed, roster, taken: taken.length }
     }
     case 'stagePassed':
       return { ring: rollout.stages[rollout.stage]?.ring ?? null }

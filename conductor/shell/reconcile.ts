@@ -111,7 +111,9 @@ async function turn(driving: Driving, rings: readonly Name[], signal: AbortSigna
   const told = tell(rollout, events, driving.by, at)
   const after = (await execute(world, observed.ledger, { rollout, events, told, answered: [] }, signal)) ?? rollout
   await record(driving, rollout, events, at, signal)
-  return seen(observed, after, next, driving.policy, true)
+  // What still holds back the next step is said when nothing is left to do but wait.
+  const because = next.action.type === 'rollBack' ? next.because : []
+  return seen(observed, after, { action: next.action, because }, driving.policy, true)
 }
 
 function seen(observed: Observation, rollout: Rollout, next: Plan, policy: Policy, wrote: boolean): Turned {
