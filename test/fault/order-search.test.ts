@@ -8,40 +8,42 @@ import { type Rules, searchOrders, searchWith } from '#test/support/order-search
 
 const PRODUCTION: Rules = { wants, admit, targetOfBare }
 
-const WIDE = { writes: 4, byHand: 1, breadth: 'wide' } as const
-const LONG = { writes: 6, byHand: 0, breadth: 'narrow' } as const
-const HANDS = { writes: 3, byHand: 3, breadth: 'wide' } as const
 const SMALL = { writes: 3, byHand: 2, breadth: 'wide' } as const
 
-test('M10: no node ever starts, stages or rests on a build that no accepted order named for it', (t: TestContext) => {
-  const found = searchOrders(PRODUCTION, WIDE)
-  t.diagnostic(JSON.stringify(found))
-  assert.deepEqual(found.broken, [])
-  // Otherwise the search has lost its world: these are what it saw when it was written.
-  assert.ok(found.histories > 12_000 && found.states > 500_000, `${found.histories} histories, ${found.states} states`)
-  assert.ok(found.swaps > 90_000, `${found.swaps} swaps`)
-})
+/** Name, bounds, and how many states it must see: fewer, and the search has lost its world. */
+const SEARCHES = [
+  [
+    'any order of stages, raises, recalls, retries and closing records',
+    { writes: 4, byHand: 0, breadth: 'wide' },
+    130_000,
+  ],
+  ['longer histories of the same', { writes: 5, byHand: 0, breadth: 'narrow' }, 170_000],
+  ['A4 A7 A24: bare ids, old records put back and a Consul that was rebuilt', SMALL, 360_000],
+  ['a bare id at any time of a rollout', { writes: 4, byHand: 1, breadth: 'narrow' }, 500_000],
+] as const
 
-test('M10: nor over longer histories of stages, raises, recalls and closing records', (t: TestContext) => {
-  const found = searchOrders(PRODUCTION, LONG)
-  t.diagnostic(JSON.stringify(found))
-  assert.deepEqual(found.broken, [])
-  assert.ok(found.states > 300_000, `${found.states} states`)
-})
+for (const [name, bounds, states] of SEARCHES) {
+  test(`M10: no node starts, stages or rests on a build that no accepted order named for it, under ${name}`, (t: TestContext) => {
+    const found = searchOrders(PRODUCTION, bounds)
+    t.diagnostic(JSON.stringify(found))
+    assert.deepEqual(found.broken, [])
+    assert.ok(found.states >= states && found.swaps * 10 >= states, `${found.states} states, ${found.swaps} swaps`)
+  })
+}
 
-test('A4 A7 A24: nor when people write bare ids again and again, put old records back, or rebuild Consul from nothing', (t: TestContext) => {
-  const found = searchOrders(PRODUCTION, HANDS)
-  t.diagnostic(JSON.stringify(found))
-  assert.deepEqual(found.broken, [])
-  assert.ok(found.states > 200_000, `${found.states} states`)
-})
+const MACHINE_SEARCHES = [
+  ['orders', { writes: 4, byHand: 0, breadth: 'narrow' }, 100_000],
+  ['bare ids', { writes: 2, byHand: 2, breadth: 'wide' }, 45_000],
+] as const
 
-test('M10: nor does the machine of the puller, whatever fails on its way', (t: TestContext) => {
-  const found = searchWith(MACHINE_NODE, PRODUCTION, { writes: 3, byHand: 1, breadth: 'wide' })
-  t.diagnostic(JSON.stringify(found))
-  assert.deepEqual(found.broken, [])
-  assert.ok(found.states > 100_000 && found.swaps > 5_000, `${found.states} states, ${found.swaps} swaps`)
-})
+for (const [name, bounds, states] of MACHINE_SEARCHES) {
+  test(`M10: nor does the machine of the puller, whatever fails on its way, under any history of ${name}`, (t: TestContext) => {
+    const found = searchWith(MACHINE_NODE, PRODUCTION, bounds)
+    t.diagnostic(JSON.stringify(found))
+    assert.deepEqual(found.broken, [])
+    assert.ok(found.states >= states && found.swaps * 50 >= states, `${found.states} states, ${found.swaps} swaps`)
+  })
+}
 
 /** Bugs that someone could write, each as the production rules with one of them changed. */
 const MUTANTS: Readonly<Record<string, Partial<Rules>>> = {

@@ -115,8 +115,10 @@ function cutoffs(salt: string): readonly number[] {
   return [0, places[1] ?? 0, (places[1] ?? 0) + 1, ALL]
 }
 
+/** Back to the fallback on every node; with none, nobody is asked for anything. */
 function closing(last: Target, before: BuildId | null, generation: number): Target {
-  return target({ generation, build: last.fallback, fallback: before, cutoff: ALL })
+  const { fallback: build } = last
+  return build === null ? target({ generation, build }) : target({ generation, build, fallback: before, cutoff: ALL })
 }
 
 /** `wide`: any build may come next, any cutoff, retries. `narrow`: builds in turn and few cutoffs, for the sake of longer histories. */
@@ -143,12 +145,10 @@ export function conductorWrites(history: History, breadth: Breadth): readonly Hi
     // `conduct retry`: the same order, and what was refused may be tried again.
     if (wide) writes.push(append(history, { ...same, attempt: last.attempt + 1 }, before))
   }
-  if (last.fallback !== null) {
-    for (const cutoff of levels) {
-      if (cutoff < last.cutoff) writes.push(append(history, { ...same, cutoff, recall: true }, before))
-    }
-    writes.push(append(history, closing(last, before, generation), null))
+  for (const cutoff of levels) {
+    if (cutoff < last.cutoff) writes.push(append(history, { ...same, cutoff, recall: true }, before))
   }
+  writes.push(append(history, closing(last, before, generation), null))
   return writes
 }
 
