@@ -196,14 +196,14 @@ function jobOf(state: NodeState, begin: Begin, was: Job | null, event: NodeEvent
         return { n, kind: 'stage', held: was.held, background }
       }
       const next = aim(state)
-      return next.kind === 'stage' ? { n, kind: 'stage', held: next.held, background } : null
+      assert(next.kind === 'stage', 'something is staged only when it is asked for')
+      return { n, kind: 'stage', held: next.held, background }
     }
     case 'turn':
       return { n, kind: 'turn', order }
     case 'drain':
       return { n, kind: 'drain', insist: state.verified }
     case 'swap':
-    case 'swapBack':
       return { n, kind: 'swap', to: state.coldTree }
     case 'undrain':
     case 'afterSwap':
@@ -232,14 +232,18 @@ function follow(table: Table, state: NodeState, edge: Edge, was: Job | null, eve
   const resting = phase === 'idle' || phase === 'parked' || begin === 'undrain'
   // A move ends where the node comes to rest; its undoing keeps nothing of it either, but reverting and verifying end by an undrain of their own.
   const ends = resting && !(begin === 'undrain' && (phase === 'verifying' || phase === 'reverting'))
-  const arrived: NodeState = { ...state, phase, move: ends ? null : state.move }
+  // A build that is being left proves nothing any more, even if the way back turns out to be barred.
+  const verified = state.verified && (phase !== 'reverting' || state.phase === 'reverting')
+  const arrived: NodeState = { ...state, phase, verified, move: ends ? null : state.move }
   const settledTries = edge === 'fetched' || phase !== state.phase ? { ...arrived, tries: 0 } : arrived
   const job = jobOf(settledTries, begin, was, event)
   if (job === null) return { ...settledTries, job: null }
-  // A build that is being left proves nothing any more, even if the way back turns out to be barred.
-  if (begin === 'swapBack') return { ...settledTries, job, lastJob: job.n, verified: false }
   const cold = job.kind === 'stage' && !same(settledTries.cold, job.held) ? null : settledTries.cold
   return { ...settledTries, job, lastJob: job.n, cold }
+}
+
+function followed(from: NodeState, edge: Edge, { phase, job }: NodeState): Followed {
+  return { from: from.phase, edge, to: phase, began: job?.kind === 'wait' ? job.pause : (job?.kind ?? null) }
 }
 
 /**
@@ -251,9 +255,10 @@ export function settle(table: Table, was: NodeState, from: NodeState, finished: 
   for (let last: Edge | null = null; ; ) {
     const edge = notice(state)
     if (edge === null) break
-    assert(last === null || last === 'unwantedForGood', `${last} leads to rest, not to ${edge}`)
+    const again = last === 'unwantedForGood' && edge !== last
+    assert(last === null || again, `${last} leads to rest, not to ${edge}`)
     const next = follow(table, state, edge, state.job, null)
-    trail.push({ from: state.phase, edge, to: next.phase })
+    trail.push(followed(state, edge, next))
     state = next
     last = edge
   }
@@ -275,7 +280,7 @@ export function machineOf(table: Table): (state: NodeState, event: NodeEvent) =>
     if (event.n !== state.job?.n) return { state, effects: [], trail: [] }
     const turned = outcome(state, event)
     const next = follow(table, turned.state, turned.edge, state.job, event)
-    return settle(table, state, next, true, [{ from: state.phase, edge: turned.edge, to: next.phase }])
+    return settle(table, state, next, true, [followed(state, turned.edge, next)])
   }
 }
 

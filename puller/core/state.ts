@@ -161,6 +161,8 @@ export interface Followed {
   readonly from: Phase
   readonly edge: Edge
   readonly to: Phase
+  /** The job that was begun there, a wait with its name. */
+  readonly began: JobKind | Pause | null
 }
 
 export interface Step {

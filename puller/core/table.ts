@@ -8,7 +8,6 @@ export type Begin =
   | 'drain'
   | 'undrain'
   | 'swap'
-  | 'swapBack'
   | 'afterSwap'
   | 'verify'
   | 'afterVerify'
@@ -69,14 +68,14 @@ export const TABLE = {
     readied: ['staged', 'nothing'],
     settled: ['idle', 'background'],
     parked: ['parked', 'nothing'],
-    fetched: ['idle', 'background'],
+    fetched: ['idle', 'nothing'],
     fetchBlocked: ['idle', 'backgroundWait'],
     waited: ['idle', 'stage'],
   },
   fetching: {
     fetched: ['staged', 'nothing'],
     fetchBlocked: ['fetching', 'retry'],
-    fetchRefused: ['idle', 'background'],
+    fetchRefused: ['idle', 'nothing'],
     waited: ['fetching', 'stage'],
     wanted: ['fetching', 'stage'],
     recalled: ['staged', 'turn'],
@@ -98,9 +97,9 @@ export const TABLE = {
     drained: ['swapping', 'swap'],
     drainedInPlace: ['restarting', 'afterSwap'],
     drainFailed: ['draining', 'undrain'],
-    drainFailedForGood: ['idle', 'background'],
+    drainFailedForGood: ['idle', 'nothing'],
     unwanted: ['draining', 'undrain'],
-    unwantedForGood: ['idle', 'background'],
+    unwantedForGood: ['idle', 'nothing'],
     undrained: ['idle', 'background'],
   },
   swapping: {
@@ -110,20 +109,20 @@ export const TABLE = {
   },
   restarting: {
     restarted: ['verifying', 'verify'],
-    restartFailed: ['reverting', 'swapBack'],
+    restartFailed: ['reverting', 'swap'],
     restartFailedForGood: ['parked', 'nothing'],
-    unwanted: ['reverting', 'swapBack'],
-    unwantedForGood: ['idle', 'background'],
+    unwanted: ['reverting', 'swap'],
+    unwantedForGood: ['idle', 'nothing'],
   },
   verifying: {
     verified: ['verifying', 'afterVerify'],
     finished: ['verifying', 'undrain'],
     undrained: ['idle', 'background'],
-    verifyFailed: ['reverting', 'swapBack'],
+    verifyFailed: ['reverting', 'swap'],
     verifyFailedForGood: ['parked', 'nothing'],
-    unwanted: ['reverting', 'swapBack'],
+    unwanted: ['reverting', 'swap'],
     unwantedInPlace: ['verifying', 'undrain'],
-    unwantedForGood: ['idle', 'background'],
+    unwantedForGood: ['idle', 'nothing'],
   },
   reverting: {
     swapped: ['reverting', 'afterSwap'],

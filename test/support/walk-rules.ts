@@ -2,6 +2,7 @@
 import type { Phase } from '#fleet/node-status.ts'
 import { aim, askedHot, orderKey, upkeep } from '#puller/core/notice.ts'
 import { type JobKind, type NodeEvent, type NodeState, type Step, same } from '#puller/core/state.ts'
+import type { Edge } from '#puller/core/table.ts'
 
 const JOBS = {
   idle: ['stage', 'wait'],
@@ -125,10 +126,68 @@ function effectsOf(was: NodeState, event: NodeEvent, done: Step): string | null 
   return null
 }
 
+/** Where each edge must land and with what, as an operator would draw it; `…` is whatever keeps a resting node fit. */
+const LANDINGS: Readonly<Record<Edge, readonly string[]>> = {
+  wanted: ['fetching stage'],
+  recalled: ['staged turn'],
+  readied: ['staged nothing'],
+  settled: ['idle …'],
+  parked: ['parked nothing'],
+  unwanted: ['draining undrain', 'reverting swap'],
+  unwantedInPlace: ['verifying undrain'],
+  unwantedForGood: ['idle nothing'],
+  fetched: ['staged nothing', 'idle nothing'],
+  fetchBlocked: ['fetching retry', 'idle arm'],
+  fetchRefused: ['idle nothing'],
+  waited: ['fetching stage', 'idle stage', 'staged turn'],
+  turnGranted: ['draining drain'],
+  installGranted: ['swapping swap'],
+  turnHeld: ['staged pin'],
+  drained: ['swapping swap'],
+  drainedInPlace: ['restarting afterSwap'],
+  drainFailed: ['draining undrain'],
+  drainFailedForGood: ['idle nothing'],
+  undrained: ['idle …'],
+  swapped: ['restarting afterSwap', 'reverting afterSwap'],
+  swapFailed: ['draining undrain'],
+  swapFailedForGood: ['parked nothing'],
+  restarted: ['verifying verify', 'reverting verify'],
+  restartFailed: ['reverting swap'],
+  restartFailedForGood: ['parked nothing'],
+  verified: ['verifying afterVerify', 'reverting afterVerify'],
+  verifyFailed: ['reverting swap'],
+  verifyFailedForGood: ['parked nothing'],
+  finished: ['verifying undrain', 'reverting undrain'],
+}
+const UPKEEP: readonly unknown[] = [null, 'stage', 'rearm']
+/** Edges that stay in their phase wherever they start. */
+const STAYS: readonly Edge[] = ['waited', 'verified', 'finished', 'fetchBlocked']
+
+function landing({ trail }: Step): string | null {
+  for (const [at, { from, edge, to, began }] of trail.entries()) {
+    const there = LANDINGS[edge]
+    const fits =
+      there.includes(`${to} ${began ?? 'nothing'}`) ||
+      (to === 'idle' && there.includes('idle …') && UPKEEP.includes(began))
+    if (!fits) return `${edge} out of ${from} lands in ${to} with ${began ?? 'nothing'}`
+    if (to !== from && (STAYS.includes(edge) || (edge === 'fetched' && from === 'idle')))
+      return `${edge} leaves ${from}`
+    if (edge === 'fetched' && from === 'fetching' && to !== 'staged') return 'what was fetched is not staged'
+    if (edge === 'swapped' && (from === 'reverting') !== (to === 'reverting'))
+      return `swapped leads from ${from} to ${to}`
+    if (edge === 'restarted' && (from === 'reverting') !== (to === 'reverting'))
+      return `restarted leads from ${from} to ${to}`
+    if (edge === 'unwanted' && (from === 'draining') !== (to === 'draining'))
+      return `unwanted leads from ${from} to ${to}`
+    if (edge === 'settled' && trail[at - 1]?.to === 'idle') return 'a node at rest has to be told to rest'
+  }
+  return null
+}
+
 /** The first rule that a step breaks, in words. */
 export function afterEvent(was: NodeState, event: NodeEvent, done: Step): string | null {
   const { state } = done
-  const broken = effectsOf(was, event, done)
+  const broken = effectsOf(was, event, done) ?? landing(done)
   if (broken !== null) return broken
   if (event.type !== 'swapped' && !same(was.hot, state.hot) && was.hot !== state.hot)
     return 'hot changed without a swap'

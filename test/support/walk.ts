@@ -18,8 +18,8 @@ export interface Universe {
 export interface Walked {
   readonly states: number
   readonly steps: number
-  /** Every row of the table that was followed, as `phase.edge`. */
-  readonly phases: ReadonlySet<string>
+  /** Every row of the table that was followed, as `phase.edge`, and after how many steps it was first. */
+  readonly rows: ReadonlyMap<string, number>
   readonly violations: readonly string[]
 }
 
@@ -147,7 +147,7 @@ export function walk(stepOf: StepFunction, table: Table, universe: Universe, lim
   const queue: Visit[] = []
   const next: { to: number; wait: boolean }[][] = []
   const violations: string[] = []
-  const rows = new Set<string>()
+  const rows = new Map<string, number>()
   let steps = 0
   const report = (visit: Visit, what: string) => {
     violations.push(`${what}\n    after ${story(visit)}`)
@@ -180,7 +180,7 @@ export function walk(stepOf: StepFunction, table: Table, universe: Universe, lim
         event.type === 'ordered' ? `order ${orderKey({ ...state, stand: null, order: event.order })}` : event.type
       try {
         const done = stepOf(state, event)
-        rows.add(`${state.phase}.${event.type}`)
+        for (const { from, edge } of done.trail) if (!rows.has(`${from}.${edge}`)) rows.set(`${from}.${edge}`, steps)
         const broken = afterEvent(state, event, done)
         const to = visit(done.state, here, by)
         if (broken !== null) report(queue[to] as Visit, `${broken} (on ${by} in ${state.phase})`)
@@ -206,7 +206,7 @@ export function walk(stepOf: StepFunction, table: Table, universe: Universe, lim
       if (violations.length >= limit) break
     }
   }
-  return { states: queue.length, steps, phases: rows, violations: violations.slice(0, limit) }
+  return { states: queue.length, steps, rows, violations: violations.slice(0, limit) }
 }
 
 /** States on a circle of outcomes that no wait slows down. */
