@@ -82,6 +82,8 @@ function rangesOf(
     const same = base !== undefined && digest !== undefined && digest === chunkDigest(older.frames, base, start)
     if (!same) ranges.push({ start, bytes })
   }
+  // Cut off where a chunk ends: nothing travels, but something must, or it would look as if only its mode had changed.
+  if (ranges.length === 0 && now.size > 0) ranges.push({ start: 0, bytes: Math.min(CHUNK_BYTES, now.size) })
   return ranges
 }
 

@@ -6,7 +6,7 @@
 //   50 2a 4d 18 | 0c 00 00 00 | "HCD1" | bytes of the next frame, u32 LE | its raw bytes, u32 LE
 //
 // The first frame is the head, JSON (`DeltaHead`). Each further frame holds content, in the order of `DeltaHead.frames`: its raw bytes are
-// its pieces one after the other and nothing else. A piece is at most `CHUNK_BYTES` and never crosses frames, so a reader needs the memory
+// its pieces one after the other and nothing else. A piece is at most `CHUNK_BYTES`, lies inside one chunk of its file, and never crosses frames, so a reader needs the memory
 // of one frame. Content is that of added entries alone, packed anew: a changed file costs itself, not the frame it shares in the artifact.
 //
 // The manifest is not sent but spliced (`fleet/delta-apply.ts`): runs of its lines are kept, dropped and added. Kept entries may move, so a

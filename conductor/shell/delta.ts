@@ -8,6 +8,7 @@ import { encodeManifest, objectsOf, preambleOf } from '#fleet/manifest.ts'
 import type { BuildStore } from '#fleet/ports.ts'
 import { type Hashed, provenPieces } from './content.ts'
 import { compressFrames, type RawFrame, zstdFrame } from './frames.ts'
+import { narrowPieces } from './narrow.ts'
 import { type PublishedManifest, readManifest } from './read-manifest.ts'
 
 /** A delta that carried more than this part of the build's bytes would save nothing over ranges or the whole object. */
@@ -46,21 +47,24 @@ export async function writeDeltas(
       if (isFleetError(error) && error.kind === 'corrupt') return null
       throw error
     })
-    const body = older === null ? null : deltaOf(dir, files, older, newer, signal)
+    const body = older === null ? null : await deltaOf(store, dir, files, older, newer, signal)
     if (body !== null) await store.create(name, body, signal)
   }
 }
 
 /** The bytes of a delta, or null when it is not worth writing. */
-export function deltaOf(
+async function deltaOf(
+  store: BuildStore,
   dir: string,
   files: readonly Hashed[],
   older: PublishedManifest,
   newer: PublishedManifest,
   signal: AbortSignal,
-): AsyncIterable<Uint8Array> | null {
+): Promise<AsyncIterable<Uint8Array> | null> {
   const difference = differenceOf(older.manifest, newer.manifest)
-  const content = difference.pieces.reduce((sum, piece) => sum + piece.bytes, 0)
+  const added = addedEntries(difference.entrySplice)
+  const pieces = await narrowPieces(store, dir, older.manifest, added, difference.pieces, signal)
+  const content = pieces.reduce((sum, piece) => sum + piece.bytes, 0)
   const all = newer.manifest.entries.reduce((sum, entry) => sum + entry.size, 0)
   if (content > all * MOST_WORTH) return null
   const head: DeltaHead = {
@@ -72,7 +76,7 @@ export function deltaOf(
     preamble: preambleOf(newer.manifest),
     frameSplice: difference.frameSplice,
     entrySplice: difference.entrySplice,
-    frames: gather(difference.pieces),
+    frames: gather(pieces),
   }
   return encode(dir, files, head, signal)
 }
@@ -120,7 +124,8 @@ function* contentOf(dir: string, files: readonly Hashed[], head: DeltaHead): Gen
   let reader = pieceReader([][Symbol.iterator]())
   for (const pieces of head.frames) {
     const parts: Uint8Array[] = []
-    for (const { entry, start } of pieces) {
+    for (const piece of pieces) {
+      const { entry } = piece
       if (entry !== at) {
         reader.readToEnd()
         const file = added[entry]
@@ -128,33 +133,33 @@ function* contentOf(dir: string, files: readonly Hashed[], head: DeltaHead): Gen
         reader = pieceReader(provenPieces(dir, file))
         at = entry
       }
-      parts.push(reader.pieceAt(start))
+      parts.push(reader.take(piece))
     }
     yield { raw: Buffer.concat(parts) }
   }
   reader.readToEnd()
 }
 
-function pieceReader(pieces: Iterator<Uint8Array>) {
-  let position = 0
+function pieceReader(chunks: Iterator<Uint8Array>) {
+  let chunk: Uint8Array = new Uint8Array(0)
+  let chunkAt = 0
   const next = () => {
-    const piece = pieces.next()
-    if (piece.done) return null
-    position += piece.value.byteLength
-    return piece.value
+    const step = chunks.next()
+    chunkAt += chunk.byteLength
+    chunk = step.done ? new Uint8Array(0) : step.value
+    return !step.done
   }
   return {
-    pieceAt(start: number): Uint8Array {
-      for (;;) {
-        const wanted = position === start
-        const piece = next()
-        assert(piece !== null, 'a piece begins where a file is cut')
-        if (wanted) return piece
-      }
+    /** Pieces are asked for in order; none crosses a chunk. */
+    take({ start, bytes }: Piece): Uint8Array {
+      while (start >= chunkAt + chunk.byteLength) assert(next(), 'a piece lies inside its file')
+      const piece = chunk.subarray(start - chunkAt, start - chunkAt + bytes)
+      assert(start >= chunkAt && piece.byteLength === bytes, 'a piece lies inside one chunk')
+      return piece
     },
     /** The digest is compared at the end. */
     readToEnd(): void {
-      while (next() !== null);
+      while (next());
     },
   }
 }

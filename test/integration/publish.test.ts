@@ -1,7 +1,7 @@
 // Owns the proof of publishing: what comes out of the store is what was in the directory, for tar and for a node.
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { createHash } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { chmod, cp, mkdir, readFile, stat, symlink, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
@@ -218,6 +218,32 @@ async function contents(dir: string, manifest: Manifest): Promise<Map<string, Bu
   const files = manifest.entries.filter(({ type }) => type === 'f')
   return new Map(await Promise.all(files.map(async ({ path }) => [path, await readFile(join(dir, path))] as const)))
 }
+
+test('a patch inside a large file costs its delta the patch, not the mebibyte around it', async (t) => {
+  const dir = await tmp(t, 'source')
+  const content = randomBytes(5 * CHUNK_BYTES + 10)
+  await writeFile(join(dir, 'database'), content)
+  const world = await start(t)
+  const b1 = await world.publish(dir, 'b1')
+  content.write('patched', 1_000)
+  content.write('patched over the edge of two chunks', 2 * CHUNK_BYTES - 4)
+  await writeFile(join(dir, 'database'), Buffer.concat([content, Buffer.from('appended')]))
+  const { manifest } = await world.publish(dir, 'b2', { running: [b1] })
+  const delta = await world.object(objectsOf.delta('b2', 'b1'))
+  const { bytes } = decodeMarker(delta.subarray(0, MARKER_BYTES), 'head')
+  const raw = zstdDecompressSync(delta.subarray(MARKER_BYTES, MARKER_BYTES + bytes))
+  const head = decodeHead(raw, { fromManifest: b1.manifest, manifest })
+  assert.deepEqual(
+    head.frames.flat().map(({ start, bytes }) => [start, bytes]),
+    [
+      [0, 4_096],
+      [2 * CHUNK_BYTES - 4_096, 4_096],
+      [2 * CHUNK_BYTES, 4_096],
+      [5 * CHUNK_BYTES, 18],
+    ],
+  )
+  assert.ok(delta.byteLength < 20_000)
+})
 
 test('no delta is written where it would save nothing, or from a build that the store no longer has', async (t) => {
   const dir = await tmp(t, 'source')

@@ -135,6 +135,13 @@ test('every byte of a changed file is either in the delta or unchanged at its pl
   )
 })
 
+test('a large file cut off where one of its chunks ends still has a piece: its content changed', () => {
+  const older = manifestOf({ big: { chunks: ['x', 'y', 'z'], lastBytes: CHUNK_BYTES } }, { build: 'b1' })
+  const newer = manifestOf({ big: { chunks: ['x', 'y'], lastBytes: CHUNK_BYTES } }, { build: 'b2' })
+  const { applied } = travel(older, newer)
+  assert.equal(applied.added[0]?.pieces.length, 1)
+})
+
 test('a file whose mode or time alone changed travels without content', () => {
   const older = manifestOf({ a: { text: 'same' }, b: { text: 'same too' } }, { build: 'b1' })
   const newer = manifestOf({ a: { text: 'same', mode: 0o755 }, b: { text: 'same too', mtime: 5 } }, { build: 'b2' })
