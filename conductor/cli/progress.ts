@@ -76,9 +76,9 @@ export class Progress {
     const said = picture.rings.map((ring) => `${ring.ring}: ${this.summary(ring, picture.rollout)}`).join('; ')
     const why = because.map(({ code }) => code).join()
     const calm = this.clock.monotonic() - this.lastMs
-    if (`${said}${why}` === this.last || (calm < LINE_MS && why === this.lastWhy)) return
+    if (`${said}${why}` === this.last || (calm < LINE_MS && (why === '' || why === this.lastWhy))) return
     this.last = `${said}${why}`
-    this.lastWhy = why
+    this.lastWhy = why === '' ? this.lastWhy : why
     this.lastMs = this.clock.monotonic()
     const [first] = because
     this.note(first === undefined ? said : `${said}; ${renderBecause(first)}`)

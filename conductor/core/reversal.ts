@@ -48,9 +48,9 @@ export function startRollback(wish: RollbackWish, facts: ReleaseFacts): Rollback
   if (known.length === 0 || stuck.length > 0) {
     const where = (known.length === 0 ? forces : stuck).map(({ ring }) => ring).join(', ')
     const running = stuck[0]?.force.build.build
-    const message =
-      running === undefined ? 'nothing was released there yet' : `${running} is the only build known there`
-    return { kind: 'refuse', code: 'NO_PREVIOUS', message: `ring ${where} has no previous build: ${message}` }
+    const only = `${running} is the only build known in ${where}`
+    const message = running === undefined ? `nothing was released to ${where} yet` : only
+    return { kind: 'refuse', code: 'NO_PREVIOUS', message }
   }
   return { kind: 'reverse', rollouts: grouped(known).map((group, i) => reversal(wish, group, facts, i)) }
 }
