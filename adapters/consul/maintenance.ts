@@ -49,7 +49,7 @@ function liftLate(client: ConsulClient, service: string, owner: string, lateMs: 
   let timer = setTimeout(again, lateMs).unref() // never keeps a finished program alive, as a sleep of the clock would
   function again(): void {
     running = lift(client, service, owner, stopped.signal).then(
-      (outcome) => client.log.info('maintenance was settled late', { service, outcome }),
+      (outcome) => client.log.info('maintenance was settled late', { service, reason: outcome }),
       () => {
         if (!stopped.signal.aborted) timer = setTimeout(again, lateMs).unref()
       },

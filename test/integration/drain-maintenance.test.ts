@@ -10,7 +10,7 @@ import type { Clock } from '#fleet/ports.ts'
 import { DRAIN_DEFAULTS, type DrainConfig, type DrainKind, undrain } from '#puller/shell/drain/drain.ts'
 import { type ConsulServer, type ConsulOptions as ServerOptions, startConsul } from '../support/consul.ts'
 import { drainedNode, failureOf, isPending } from '../support/drained-node.ts'
-import { hurriedClock } from '../support/hurried-clock.ts'
+import { hurried } from '../support/hurry.ts'
 import { startProxy } from '../support/proxy.ts'
 import { startServedApp } from '../support/served-app.ts'
 import { until } from '../support/until.ts'
@@ -222,7 +222,7 @@ test('a token that may not write the service stops the drain, unless the config 
 })
 
 test('Consul away or mute does not stop a drain: a rollback must not wait for it', async (t: TestContext) => {
-  const { network, puller, warnings } = await world(t, { clock: hurriedClock(20) })
+  const { network, puller, warnings } = await world(t, { clock: hurried(20) })
   const without = 'maintenance could not be put on, draining without it'
   network.set({ kind: 'mute' })
   assert.equal((await puller.drain()).timedOut, false)

@@ -10,7 +10,7 @@ import type { Clock } from '#fleet/ports.ts'
 import { type HookEnvironment, runHook } from '#puller/shell/hooks.ts'
 import { lives, processFacts } from '#puller/shell/processes.ts'
 import { run } from '../support/fleet.ts'
-import { hurriedClock } from '../support/hurried-clock.ts'
+import { hurried } from '../support/hurry.ts'
 import { recordedLog } from '../support/recorded-log.ts'
 import { tmp } from '../support/tmp.ts'
 import { until } from '../support/until.ts'
@@ -108,7 +108,7 @@ test('F18: a hook that hangs is ended at its limit, with everything it started',
 
 test('F18: a hook that ignores TERM is killed after 10 s of grace, not before', async (t: TestContext) => {
   const { root, sh, pidIn, failure } = await world(t)
-  const clock = hurriedClock(20)
+  const clock = hurried(20)
   // It answers TERM by noting it, and goes on; so does its child.
   const script = `trap 'echo got-term >> ${root}/log' TERM
     sh -c 'trap "" TERM; echo $$ > child; while :; do sleep 0.05; done' & echo $$ > self
