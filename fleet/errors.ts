@@ -97,6 +97,7 @@ export const ERRORS = {
 
   // A node's disk and processes
   ROOT_TAKEN: { kind: 'refused', title: 'Another puller owns this root' },
+  ROOT_BUSY: { kind: 'transient', title: 'The puller is at work on its trees' },
   ROOT_UNFIT: { kind: 'usage', title: 'The root cannot be used', fix: 'puller check-config' },
   DISK_FULL: { kind: 'transient', title: 'Not enough space on the volume of the trees' },
   INODES_FULL: { kind: 'transient', title: 'Not enough inodes on the volume of the trees' },

@@ -22,16 +22,9 @@ import { rollbackTo } from './core/machine.ts'
 import { statusOf } from './core/report.ts'
 import { createMetrics, type PullerMetrics } from './metrics.ts'
 import { type Call, complaint, parseCall, USAGE, type Verb } from './shell/call.ts'
+import { nothingToGoBackTo, type Verified, verifyTrees } from './shell/commands.ts'
 import { askControl, listenOn } from './shell/listen.ts'
-import {
-  type NodeOptions,
-  type RunningNode,
-  refusal,
-  resume,
-  runNode,
-  type Verified,
-  verifyTrees,
-} from './shell/node.ts'
+import { type NodeOptions, type RunningNode, resume, runNode } from './shell/node.ts'
 import { differs, rollbackLine, statusLines, verifyLines } from './shell/tell.ts'
 import { openTrees, type Trees } from './shell/trees.ts'
 
@@ -178,6 +171,10 @@ async function withRoot<result>(
   try {
     clean = !(await trees.survey()).unclean
     return await work(config, trees, log)
+  } catch (error) {
+    // A refusal touched nothing; anything else may have left something half done.
+    clean &&= isFleetError(error, 'NO_PREVIOUS')
+    throw error
   } finally {
     await trees.close(clean)
   }
@@ -185,7 +182,10 @@ async function withRoot<result>(
 
 async function verify(config: PullerConfig, call: Call): Promise<number> {
   const reply = await askControl(config.root, 'POST', '/verify', 3_600_000)
-  if (reply !== null && reply.code !== 200) throw new FleetError('DISK_ERROR', JSON.stringify(reply.body))
+  if (reply !== null && reply.code !== 200) {
+    const { message = 'it could not' } = reply.body as { message?: string }
+    throw new FleetError('ROOT_BUSY', message)
+  }
   const look = (_config: PullerConfig, trees: Trees) => verifyTrees(trees, new AbortController().signal)
   const trees = reply === null ? await withRoot(config, look) : (reply.body as readonly Verified[])
   if (call.json) out(JSON.stringify({ differs: differs(trees), trees }))
@@ -223,7 +223,7 @@ async function rollbackAlone(config: PullerConfig, trees: Trees, log: Logger): P
   const stop = new AbortController()
   const found = await resume(world, options.reader, stop.signal)
   const to = rollbackTo(found.start.state)
-  if (to === null) throw new FleetError('NO_PREVIOUS', refusal(found.start.state).message)
+  if (to === null) throw new FleetError('NO_PREVIOUS', nothingToGoBackTo(found.start.state).message)
   const parked = Promise.withResolvers<NodeStatus>()
   const watch = async ({ loop, status: now }: RunningNode): Promise<void> => {
     loop.send({ type: 'rollback', by: 'the operator' })

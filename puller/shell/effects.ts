@@ -36,6 +36,9 @@ export interface EffectsWorld {
   readonly onStaged: (result: StageResult) => void
 }
 
+/** Between rounds of lifting maintenance while Consul is away; each round takes about 15 s itself. */
+const LIFT_AGAIN_MS = 15_000
+
 /** Runs one job to its outcome. Rejects only when aborted, or by a bug of ours. */
 export type Perform = (job: Job, state: NodeState, signal: AbortSignal) => Promise<Outcome>
 
@@ -61,6 +64,7 @@ export function environmentOf(state: NodeState, options: Pick<EffectsOptions, 'r
 
 export function openEffects(options: EffectsOptions, world: EffectsWorld): Perform {
   const { trees, clock, log } = world
+  let lifting: AbortController | null = null
 
   async function stage(job: Extract<Job, { kind: 'stage' }>, signal: AbortSignal): Promise<Outcome> {
     const { n, held } = job
@@ -101,6 +105,7 @@ export function openEffects(options: EffectsOptions, world: EffectsWorld): Perfo
     state: NodeState,
     signal: AbortSignal,
   ): Promise<Outcome> {
+    lifting?.abort(new Error('the node is drained again'))
     const env = environmentOf(state, options)
     const { beforeDrain } = options.hooks
     if (beforeDrain !== undefined) await runHook('beforeDrain', beforeDrain, env, world, signal)
@@ -113,6 +118,24 @@ export function openEffects(options: EffectsOptions, world: EffectsWorld): Perfo
     const { waitedMs, timedOut } = await drain(config, { root: options.root, env }, world, signal)
     log.info('drained', { build: env.build, waitedMs: Math.round(waitedMs), timedOut })
     return { type: 'drained', n: job.n }
+  }
+
+  /** Lifting goes on beside the machine where Consul is away for long: the node is idle by then, and must be able to move again. */
+  async function putBack(state: NodeState): Promise<void> {
+    lifting?.abort(new Error('the node is put back by another'))
+    const ours = new AbortController()
+    lifting = ours
+    const lift = () => undrain(options.drain, { root: options.root, env: environmentOf(state, options) }, world)
+    if (await lift()) return
+    const goOn = async (): Promise<void> => {
+      for (let lifted = false; !lifted && !ours.signal.aborted; ) {
+        await clock.sleep(LIFT_AGAIN_MS, ours.signal)
+        lifted = await lift()
+      }
+    }
+    goOn().catch((error: unknown) => {
+      if (!ours.signal.aborted) log.error('lifting maintenance ended in an unforeseen way', { error })
+    })
   }
 
   async function swap(job: Extract<Job, { kind: 'swap' }>, state: NodeState): Promise<Outcome> {
@@ -168,11 +191,9 @@ export function openEffects(options: EffectsOptions, world: EffectsWorld): Perfo
       }
       case 'drain':
         return await attempt('drainFailed', 'DRAIN_TIMEOUT', n, signal, () => takeOut(job, state, signal))
-      case 'undrain': {
-        const env = environmentOf(state, options)
-        await undrain(options.drain, { root: options.root, env }, world)
+      case 'undrain':
+        await putBack(state)
         return { type: 'undrained', n }
-      }
       case 'swap':
         return await attempt('swapFailed', 'SWAP_FAILED', n, signal, () => swap(job, state))
       case 'afterSwap':

@@ -1,18 +1,18 @@
 // Owns a running node: admission, machine, status and the two doors, put together from ports and taken apart in order.
-import { describeError, FleetError, isFleetError } from '#fleet/errors.ts'
+import { describeError, isFleetError } from '#fleet/errors.ts'
 import type { NodeStatus, Trouble } from '#fleet/node-status.ts'
 import type { Catalog, Clock, Logger, Maintenance, Pins, StatusSink, TargetFeed, WatchFolder } from '#fleet/ports.ts'
 import { NO_RATCHET } from '#fleet/target.ts'
 import { decodeJournal } from '../core/journal.ts'
-import { rollbackTo } from '../core/machine.ts'
 import { type Journal, recover } from '../core/recover.ts'
 import { gist, statusOf } from '../core/report.ts'
 import type { Job, NodeEvent, NodeState, Step } from '../core/state.ts'
-import type { StageResult, TreeName } from '../core/trees.ts'
+import type { StageResult } from '../core/trees.ts'
 import { type Accepted, decodeAccepted, type Reader, ratchetIn } from './accepted.ts'
 import { type Admission, openAdmission } from './admission.ts'
+import { openCommands } from './commands.ts'
 import { type EffectsOptions, openEffects, type Perform, soundnessOfHot } from './effects.ts'
-import { type Listening, openControl, type Reply } from './listen.ts'
+import type { Listening } from './listen.ts'
 import { type Loop, startLoop } from './loop.ts'
 import { openPublisher, type Publisher } from './publisher.ts'
 import type { Trees } from './trees.ts'
@@ -140,7 +140,7 @@ export async function runNode(
   const { reader } = options
   const parts = new AbortController()
   let progress: NodeStatus['progress'] = null
-  let found_ = found.troubles
+  let wrong = found.troubles
   let admission: Admission | null = null
   let publisher: Publisher | null = null
   const turns = openTurns(options, { pins: upstream?.pins ?? NO_PINS, clock, log })
@@ -157,13 +157,13 @@ export async function runNode(
     statusOf(loop.state(), {
       ...reader,
       generation: admission?.accepted().ratchet.generation ?? found.accepted.ratchet.generation,
-      troubles: [...loop.troubles(), ...(admission?.troubles() ?? []), ...seen(publisher), ...found_],
+      troubles: [...loop.troubles(), ...(admission?.troubles() ?? []), ...seen(publisher), ...wrong],
       progress,
       nowMs: clock.now(),
     })
   const changed = (state: NodeState, event: NodeEvent | null): void => {
     // What was wrong at the start is over once something was verified since.
-    if (event?.type === 'undrained' && state.verified) found_ = []
+    if (event?.type === 'undrained' && state.verified) wrong = []
     observer.status(status())
     publisher?.poke()
   }
@@ -192,7 +192,7 @@ export async function runNode(
   else signal.addEventListener('abort', stop, { once: true })
   let control: Listening | null = null
   try {
-    control = await control_(options.root, loop, status, trees, log)
+    control = await openCommands({ root: options.root, loop, status, trees, log })
     onReady({ loop, status, ended: loop.ended })
     const onOrder = (order: Parameters<Parameters<Admission['run']>[1]>[0]): void =>
       loop.send({ type: 'ordered', order })
@@ -224,65 +224,4 @@ function failing(part: Promise<void>): Promise<void> {
 function seen(publisher: Publisher | null): readonly Trouble[] {
   const trouble = publisher?.trouble() ?? null
   return trouble === null ? [] : [{ code: trouble.code, message: trouble.message }]
-}
-
-/** What the commands of this machine may ask for. */
-async function control_(
-  root: string,
-  loop: Loop,
-  status: () => NodeStatus,
-  trees: Trees,
-  log: Logger,
-): Promise<Listening | null> {
-  const answer = async (method: string, path: string): Promise<Reply | null> => {
-    if (method === 'GET' && path === '/status') return { code: 200, body: status() }
-    if (method === 'POST' && path === '/rollback') {
-      const to = rollbackTo(loop.state())
-      if (to === null) return { code: 409, body: refusal(loop.state()) }
-      loop.send({ type: 'rollback', by: 'the operator' })
-      return { code: 202, body: { to: to.build } }
-    }
-    if (method === 'POST' && path === '/verify')
-      return { code: 200, body: await verifyTrees(trees, new AbortController().signal) }
-    return null
-  }
-  try {
-    return await openControl(root, answer)
-  } catch (error) {
-    log.warn('control socket could not be opened: commands of this machine will not reach this puller', {
-      detail: describeError(error),
-    })
-    return null
-  }
-}
-
-export function refusal(state: NodeState): { readonly code: string; readonly message: string } {
-  const cold =
-    state.cold === null
-      ? 'the cold tree is not complete'
-      : `the cold tree holds ${state.cold.build}, which did not run here before`
-  return { code: 'NO_PREVIOUS', message: `there is nothing to go back to: ${cold}` }
-}
-
-/** What `puller verify` prints: per tree its build and how it differs. */
-export interface Verified {
-  readonly tree: TreeName
-  readonly build: string
-  readonly role: 'hot' | 'cold'
-  readonly missing: readonly string[]
-  readonly extra: readonly string[]
-  readonly changed: readonly string[]
-}
-
-/** Compares both trees with their manifests; writes nothing. */
-export async function verifyTrees(trees: Trees, signal: AbortSignal): Promise<readonly Verified[]> {
-  const survey = await trees.survey()
-  if (survey.hotFault !== null) throw new FleetError('HOT_BROKEN', survey.hotFault.message)
-  const verified: Verified[] = []
-  for (const role of ['hot', 'cold'] as const) {
-    const sealed = survey[role]
-    if (sealed === null) continue
-    verified.push({ tree: sealed.tree, build: sealed.build, role, ...(await trees.verify(sealed.tree, signal)) })
-  }
-  return verified
 }

@@ -1,7 +1,7 @@
 // Owns what the puller's commands print for people.
 import { FleetError } from '#fleet/errors.ts'
 import type { NodeStatus } from '#fleet/node-status.ts'
-import type { Verified } from './node.ts'
+import type { Verified } from './commands.ts'
 
 /** Where a node stands, one fact a line. */
 export function statusLines(status: NodeStatus, running: boolean): readonly string[] {
