@@ -42,13 +42,13 @@ export class Downloads {
   async *stream(name: string, range: ByteRange, version: string, signal: AbortSignal): AsyncGenerator<Uint8Array> {
     let at = range.start
     for (let fruitless = 0; at < range.end; ) {
+      const from = at
       try {
         for await (const part of this.#watched(name, { start: at, end: range.end }, version, signal)) {
           if (at + part.byteLength > range.end) {
             throw new FleetError('STORE_BAD_ANSWER', `the store sent more of ${name} than was asked for`)
           }
           at += part.byteLength
-          fruitless = 0
           this.fetchedBytes += part.byteLength
           yield part
           await this.#pace(part.byteLength, signal)
@@ -56,7 +56,7 @@ export class Downloads {
         if (at < range.end) throw new FleetError('STORE_UNREACHABLE', `${name} ended at byte ${at} of ${range.end}`)
       } catch (error) {
         signal.throwIfAborted()
-        fruitless += 1
+        fruitless = this.#isFruitful(error, at - from) ? 0 : fruitless + 1
         const lasting = !isFleetError(error) || error.kind !== 'transient' || error.code === 'STORE_CHANGED'
         if (lasting || fruitless >= FRUITLESS_ROUNDS) throw error
         this.#world.log.warn('download broke off', { object: name, atBytes: at, code: error.code })
@@ -64,6 +64,14 @@ export class Downloads {
         await clock.sleep(backoffMs(BACKOFF, fruitless, clock.random()), signal)
       }
     }
+  }
+
+  /** A stall that brought a few bytes is no progress: it would go on like that for ever. */
+  #isFruitful(error: unknown, bytes: number): boolean {
+    const least = isFleetError(error, 'STORE_STALLED')
+      ? this.#options.minBytesPerSecond * this.#options.stallSeconds
+      : 1
+    return bytes >= least
   }
 
   /** All of an object, when it is no longer than `mostBytes`. @throws FleetError `LIMITS_EXCEEDED` · `STORE_*` */

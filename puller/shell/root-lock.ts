@@ -1,10 +1,11 @@
 // Owns the lock of a root: one puller at a time, given back by the kernel when its process dies.
 import { spawn } from 'node:child_process'
-import { closeSync, constants, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs'
+import { closeSync, constants, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { FleetError } from '#fleet/errors.ts'
 import { diskFault } from './disk-faults.ts'
 
 export interface RootLock {
+  /** Gives the lock back; again is fine. */
   release(): void
 }
 
@@ -21,18 +22,24 @@ export async function takeRootLock(path: string): Promise<RootLock> {
       const owner = readFileSync(path, 'utf8').trim()
       throw new FleetError('ROOT_TAKEN', `another puller (pid ${owner || 'unknown'}) owns this root`)
     }
-    ftruncateSync(fd)
-    writeSync(fd, `${process.pid}\n`, 0)
+    writeFileSync(path, `${process.pid}\n`)
   } catch (error) {
     closeSync(fd)
     throw diskFault(error, `locking ${path}`)
   }
-  return { release: () => closeSync(fd) }
+  let held = true
+  return {
+    release() {
+      if (held) closeSync(fd)
+      held = false
+    },
+  }
 }
 
 function openLock(path: string): number {
   try {
-    return openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o644)
+    // For reading only: a file held open for writing would keep the volume from being remounted read-only.
+    return openSync(path, constants.O_RDONLY | constants.O_CREAT | constants.O_NOFOLLOW, 0o644)
   } catch (error) {
     throw diskFault(error, `opening ${path}`)
   }

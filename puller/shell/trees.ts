@@ -141,6 +141,7 @@ class TreesOnDisk implements Trees {
   readonly #lock: RootLock
   readonly #spread = new Set<string>()
   #unclean: boolean
+  #closed = false
 
   constructor(ground: Ground, lock: RootLock, unclean: boolean) {
     this.#ground = ground
@@ -221,6 +222,8 @@ class TreesOnDisk implements Trees {
   }
 
   async close(clean: boolean): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
     try {
       if (clean && !this.#unclean) leaveCleanMark(this.#ground.layout.state)
     } catch (error) {

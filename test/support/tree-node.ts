@@ -1,5 +1,6 @@
 // Owns a node's trees for tests: a root on a real disk, a store beside it, builds published from real directories.
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import assert from 'node:assert/strict'
+import { mkdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { fileStore } from '#adapters/file/store.ts'
@@ -8,6 +9,7 @@ import { memoryRecords } from '#adapters/memory/records.ts'
 import { systemClock } from '#adapters/runtime/clock.ts'
 import { publishBuild } from '#conductor/shell/publish.ts'
 import type { BuildId, Digest, Name } from '#fleet/build.ts'
+import { type ErrorCode, FleetError } from '#fleet/errors.ts'
 import type { BuildStore, Catalog, Clock, Logger } from '#fleet/ports.ts'
 import type { StageMode, StageResult, TreeName } from '#puller/core/trees.ts'
 import { openTrees, type Trees, type TreesOptions } from '#puller/shell/trees.ts'
@@ -108,12 +110,7 @@ export async function testNode(t: TestContext, node: NodeOptions): Promise<TestN
     node: 'node-1',
   }
   const trees = await openTrees({ root, app: APP, ...QUICK, ...node.options }, world)
-  let open = true
-  const close = async (clean: boolean) => {
-    if (open) await trees.close(clean)
-    open = false
-  }
-  t.after(() => close(true))
+  t.after(() => trees.close(true))
   const stage: TestNode['stage'] = ({ build, manifest }, mode = 'stage') =>
     trees.stage({ build, manifest, mode }, { signal: new AbortController().signal, onProgress: () => undefined })
   return {
@@ -128,8 +125,27 @@ export async function testNode(t: TestContext, node: NodeOptions): Promise<TestN
       return result
     },
     reopen: async (clean = true) => {
-      await close(clean)
+      await trees.close(clean)
       return await testNode(t, { ...node, root })
     },
   }
+}
+
+/** Runs what must fail, and proves that it failed for this reason and that hot is where and what it was. @returns the error's message */
+export async function failsWithHotUnchanged(
+  node: TestNode,
+  code: ErrorCode,
+  action: () => Promise<unknown>,
+): Promise<string> {
+  const link = readlinkSync(join(node.root, 'hot'))
+  const before = node.hotLines()
+  const outcome = await action().then(
+    (value) => ({ value }),
+    (error: unknown) => ({ error }),
+  )
+  assert.deepEqual([readlinkSync(join(node.root, 'hot')), node.hotLines()], [link, before], 'hot is as it was')
+  if (!('error' in outcome)) assert.fail(`expected ${code}, got ${JSON.stringify(outcome.value)}`)
+  if (!(outcome.error instanceof FleetError)) throw outcome.error
+  assert.equal(outcome.error.code, code, outcome.error.message)
+  return outcome.error.message
 }

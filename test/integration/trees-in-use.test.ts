@@ -1,0 +1,116 @@
+// Owns the proof that cold is never written while a process uses it, however that process came by it.
+import assert from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, copyFileSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { tmp } from '#test/support/tmp.ts'
+import { failsWithHotUnchanged, type TestNode, testNode, testStore } from '#test/support/tree-node.ts'
+import { until } from '#test/support/until.ts'
+
+/** A node whose cold tree, `trees/a`, was hot, and a build to stage into it. */
+async function retiredTree(t: TestContext, options: Parameters<typeof testNode>[1]['options'] = {}) {
+  const shop = await testStore(t)
+  const one = await shop.publishFiles('b1', {
+    'bin/worker': readFileSync('/bin/sleep'),
+    'lib/maths.so': readFileSync(sharedLibrary()),
+    'var/data': 'one',
+  })
+  const two = await shop.publishFiles('b2', { 'var/data': 'two' })
+  const three = await shop.publishFiles('b3', { 'var/data': 'three' })
+  const node = await testNode(t, { store: shop.store, options })
+  await node.deploy(one)
+  await node.deploy(two)
+  return { node, three, cold: join(node.root, 'trees/a') }
+}
+
+/** Some library of this system that can be loaded into any program. */
+function sharedLibrary(): string {
+  const report = process.report.getReport() as unknown as { sharedObjects: readonly string[] }
+  const found = report.sharedObjects.find((path) => /\/libm\.so/.test(path))
+  assert.ok(found, 'node itself is linked with libm')
+  return found
+}
+
+async function start(
+  t: TestContext,
+  command: string,
+  args: readonly string[],
+  options: object = {},
+): Promise<ChildProcess> {
+  const child = spawn(command, args, { stdio: 'ignore', ...options })
+  t.after(() => child.kill('SIGKILL'))
+  await once(child, 'spawn')
+  return child
+}
+
+/** Staging is refused as long as the process lives, naming it; then it goes through. */
+async function refusedWhile(
+  { node, three }: { node: TestNode; three: Awaited<ReturnType<typeof retiredTree>>['three'] },
+  user: ChildProcess,
+  why: RegExp,
+): Promise<void> {
+  const message = await until('the process shows', async () => {
+    const text = await failsWithHotUnchanged(node, 'COLD_BUSY', () => node.stage(three))
+    return why.test(text) ? text : null
+  })
+  assert.ok(message.includes(`pid ${user.pid} `), message)
+  assert.deepEqual((await node.trees.survey()).cold?.build, 'b1', 'cold is as it was')
+  const gone = once(user, 'exit')
+  user.kill('SIGKILL')
+  await gone
+  await node.deploy(three)
+  assert.deepEqual(node.hotLines(), three.lines)
+}
+
+test('F17: a process that has its working directory in cold keeps it from being written', async (t: TestContext) => {
+  const world = await retiredTree(t)
+  await refusedWhile(world, await start(t, 'sleep', ['60'], { cwd: join(world.cold, 'lib') }), /working directory in/)
+})
+
+test('F17: a process that holds a file of cold open keeps it from being written', async (t: TestContext) => {
+  const world = await retiredTree(t)
+  const user = await start(t, 'sh', ['-c', 'exec 7<"$0"; exec sleep 60', join(world.cold, 'var/data')])
+  await refusedWhile(world, user, /holds .*var\/data open/)
+})
+
+test('F17: a process that runs a program out of cold keeps it from being written', async (t: TestContext) => {
+  const shop = await tmp(t, 'bin')
+  copyFileSync('/bin/sleep', join(shop, 'sleep'))
+  const world = await retiredTree(t)
+  chmodSync(join(world.cold, 'bin/worker'), 0o755)
+  await refusedWhile(world, await start(t, join(world.cold, 'bin/worker'), ['60']), /runs .*bin\/worker/)
+})
+
+test('F17: a process that only maps a library out of cold keeps it from being written', async (t: TestContext) => {
+  const world = await retiredTree(t)
+  const env = { ...process.env, LD_PRELOAD: join(world.cold, 'lib/maths.so') }
+  await refusedWhile(world, await start(t, 'sleep', ['60'], { env }), /maps .*lib\/maths\.so/)
+})
+
+test('F17: a process in another mount namespace, that sees cold under another path, keeps it from being written', async (t: TestContext) => {
+  const world = await retiredTree(t)
+  const elsewhere = await tmp(t, 'elsewhere')
+  const script = 'mount --bind "$1" "$2" && cd "$2/lib" && exec sleep 60'
+  const user = await start(t, 'unshare', ['-m', 'sh', '-c', script, 'sh', world.cold, elsewhere])
+  await refusedWhile(world, user, new RegExp(`working directory in ${elsewhere}/lib`))
+})
+
+test('a process that uses hot, or the root, is no obstacle', async (t: TestContext) => {
+  const { node, three } = await retiredTree(t)
+  await start(t, 'sleep', ['60'], { cwd: join(node.root, 'trees/b/var') })
+  await start(t, 'sleep', ['60'], { cwd: node.root })
+  await node.stage(three)
+  assert.equal((await node.trees.survey()).cold?.build, 'b3')
+})
+
+test('cold is not written within coldQuietSeconds of the swap that retired it, also over a restart', async (t: TestContext) => {
+  const { node, three } = await retiredTree(t, { coldQuietSeconds: 2 })
+  const message = await failsWithHotUnchanged(node, 'COLD_QUIET', () => node.stage(three))
+  assert.match(message, /trees\/a went out of service .* ago and is not written for another /)
+  const again = await node.reopen()
+  await failsWithHotUnchanged(again, 'COLD_QUIET', () => again.stage(three))
+  await until('the tree was quiet for long enough', () => again.stage(three))
+  assert.equal((await again.trees.survey()).cold?.build, 'b3')
+})
