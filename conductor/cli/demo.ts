@@ -61,7 +61,7 @@ async function tell(scene: Scene): Promise<Findings> {
   await publish(scene, two)
   const second = await release(scene, two)
   await publish(scene, three)
-  const third = await releaseBroken(scene, three)
+  const third = await releaseBroken(scene, three, two)
   const reverted = [...scene.watched.refusals].filter(([, build]) => build === three.id).map(([node]) => node)
   screen.say(`Reverted by themselves: ${reverted.toSorted().join(', ') || 'none'}.`)
   const rearmed = await rearm(scene, one)

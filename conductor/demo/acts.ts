@@ -36,7 +36,8 @@ async function measure(scene: Scene, title: string, build: StagedBuild, args: re
   screen.say(`$ conduct ${args.join(' ')}`)
   const ran = await scene.conduct(...args)
   for (const line of ran.stdout.trim().split('\n')) screen.say(`  ${line}`)
-  const written = watched.keys.slice(keysBefore).find((key) => key.build === build.id)
+  // The first write of the act: a release stages before it swaps, a rollback may go back in waves before it names the build.
+  const written = watched.keys[keysBefore]
   const act: Act = {
     title,
     build: build.id,
@@ -84,16 +85,30 @@ export function release(scene: Scene, build: StagedBuild): Promise<Played> {
   return travel(scene, `release of ${shortBuild(build.id)}`, build, ['release', build.id])
 }
 
-/** The broken build: its nodes take it, see that it is not healthy, go back by themselves, and the conductor closes the rollout. */
-export async function releaseBroken(scene: Scene, build: StagedBuild): Promise<Played> {
-  const title = `broken ${shortBuild(build.id)}, reverted`
-  const { act, ran } = await measure(scene, title, build, ['release', build.id])
-  const seen = (scene.load?.sightings ?? []).filter((sighting) => sighting.build === build.id)
-  const served = seen.length === 0 ? [] : [`${seen[0]?.node} served the broken build`]
-  return {
-    act: { ...act, writtenAtMs: null },
-    surprises: [...complaint(ran, 1, 'the release of the broken build'), ...served],
-  }
+/**
+ * The broken build: its nodes take it, see that it is not healthy, go back by themselves, and the conductor writes the key back.
+ * @param previous the build that must run and stand in the key afterwards
+ */
+export async function releaseBroken(scene: Scene, build: StagedBuild, previous: StagedBuild): Promise<Played> {
+  const exposed = bytesWhenExposed(scene, build)
+  const { act, ran } = await measure(scene, `broken ${shortBuild(build.id)}, reverted`, build, ['release', build.id])
+  const bytesBack = (await fetchedBytes(scene.nodes)) - (await exposed)
+  const seen = (scene.load?.sightings ?? []).find((sighting) => sighting.build === build.id)
+  const surprises = [
+    ...complaint(ran, 1, 'the release of the broken build'),
+    ...(seen === undefined ? [] : [`${seen.node} served the broken build`]),
+    ...(bytesBack === 0 ? [] : [`going back from the broken build fetched ${bytesBack} bytes`]),
+    ...(keyBuild(scene) === previous.id ? [] : [`after the broken build the key names ${keyBuild(scene)}`]),
+  ]
+  return { act: { ...act, writtenAtMs: null }, surprises }
+}
+
+/** What the nodes have fetched when the first of them may run the build: all that they need is on their disks by then. */
+async function bytesWhenExposed(scene: Scene, build: StagedBuild): Promise<number> {
+  const { clock, signal } = scene.world
+  const isExposed = (): boolean => scene.watched.keys.some((key) => key.build === build.id && key.cutoff > 0)
+  await waitFor('the broken build to be let on nodes', clock, signal, WAIT_MS, isExposed)
+  return fetchedBytes(scene.nodes)
 }
 
 /** Waits until each node holds `build` in cold again, ready for a rollback without a sweep. */
@@ -119,7 +134,7 @@ export async function rollBack(scene: Scene, build: StagedBuild): Promise<Played
   scene.screen.say('The store is switched off.')
   renameSync(storeDir, `${storeDir}.off`)
   try {
-    return await travel(scene, `rollback to ${shortBuild(build.id)}`, build, ['rollback', '--reason', 'demo'])
+    return await travel(scene, `rollback to ${shortBuild(build.id)}`, build, ['rollback', '--to', 'previous'])
   } finally {
     renameSync(`${storeDir}.off`, storeDir)
   }

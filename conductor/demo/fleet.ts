@@ -95,7 +95,7 @@ function pullerConfig(node: DemoNode, place: Place): object {
     metrics: { listen: new URL(node.metricsUrl).host },
     coldQuietSeconds: 0,
     fetch: { spreadSeconds: 0 },
-    rearm: { delaySeconds: 4, spreadSeconds: 1 },
+    rearm: { delaySeconds: 5, spreadSeconds: 1 },
   }
 }
 
@@ -105,6 +105,9 @@ export function conductConfig(place: Place): object {
     consul: { url: place.consulUrl },
     store: { url: `file://${place.storeDir}` },
     plan: [{ ring: DEMO.ring }],
+    // Half the ring at a time and two failures let pass: several nodes meet the broken build and take themselves back.
+    maxUnavailable: '50%',
+    failureBudget: '25%',
   }
 }
 
