@@ -135,6 +135,30 @@ test('S3: an upload in parts gives way to an object that appeared meanwhile, and
   assert.deepEqual(left.Uploads ?? [], [])
 })
 
+test('S3: an upload in parts that is stopped leaves no object and no part behind', async (t) => {
+  const { url, endpoint, client, bucket } = await startRgw(t)
+  const store = await openStore({ url, endpoint }, world)
+  const controller = new AbortController()
+  const reason = new Error('Ctrl-C')
+  let told = false
+  const body = async function* () {
+    try {
+      for (let part = 0; part < 40; part += 1) {
+        if (part === 30) controller.abort(reason)
+        yield Buffer.alloc(1024 * 1024, part)
+      }
+    } finally {
+      told = true
+    }
+  }
+  const upload = store.create('b1/artifact.tar.zst', body(), controller.signal)
+  await assert.rejects(upload, (error) => error === reason)
+  assert.equal(told, true, 'the body was told that nobody reads it any longer')
+  assert.equal(await store.find('b1/artifact.tar.zst', signal), null)
+  const left = await client.send(new ListMultipartUploadsCommand({ Bucket: bucket }))
+  assert.deepEqual(left.Uploads ?? [], [])
+})
+
 test('S3: racing uploads in parts: the object is one of them as a whole, and no part stays behind', async (t) => {
   const { url, endpoint, client, bucket } = await startRgw(t)
   const store = await openStore({ url, endpoint }, world)

@@ -245,6 +245,20 @@ test('a patch inside a large file costs its delta the patch, not the mebibyte ar
   assert.ok(delta.byteLength < 20_000)
 })
 
+test('a delta is whole where the older build cannot be read back to compare with', async (t) => {
+  const dir = await tmp(t, 'source')
+  const content = randomBytes(3 * CHUNK_BYTES)
+  await writeFile(join(dir, 'database'), content)
+  const world = await start(t)
+  const b1 = await world.publish(dir, 'b1')
+  await world.store.remove(objectsOf.artifact('b1'), FOREVER)
+  content.write('patched', 1_000)
+  await writeFile(join(dir, 'database'), content)
+  await world.publish(dir, 'b2', { running: [b1] })
+  const facts = await world.store.find(objectsOf.delta('b2', 'b1'), FOREVER)
+  assert.ok(facts !== null && facts.bytes > CHUNK_BYTES && facts.bytes < 2 * CHUNK_BYTES)
+})
+
 test('no delta is written where it would save nothing, or from a build that the store no longer has', async (t) => {
   const dir = await tmp(t, 'source')
   await writeFile(join(dir, 'x'), 'x'.repeat(1_000))
