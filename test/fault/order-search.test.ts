@@ -37,7 +37,7 @@ const MACHINE_SEARCHES = [
 ] as const
 
 for (const [name, bounds, states] of MACHINE_SEARCHES) {
-  test(`M10: nor does the machine of the puller, whatever fails on its way, under any history of ${name}`, (t: TestContext) => {
+  test(`M10: nor does the machine of the puller, whatever fails on its way and wherever it dies, under any history of ${name}`, (t: TestContext) => {
     const found = searchWith(MACHINE_NODE, PRODUCTION, bounds)
     t.diagnostic(JSON.stringify(found))
     assert.deepEqual(found.broken, [])

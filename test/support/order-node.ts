@@ -3,9 +3,10 @@ import type { BuildId } from '#fleet/build.ts'
 import type { Target, wants } from '#fleet/target.ts'
 import { step } from '#puller/core/machine.ts'
 import { refusedBy } from '#puller/core/notice.ts'
-import { BLANK, type Held, type NodeEvent, type NodeState } from '#puller/core/state.ts'
+import { journalOf, recover } from '#puller/core/recover.ts'
+import { BLANK, type Held, type NodeEvent, type NodeState, type Step } from '#puller/core/state.ts'
 import { manifestOf } from './order-model.ts'
-import { outcomesOf } from './walk.ts'
+import { outcomesOf, surveysOf } from './walk.ts'
 
 /** An accepted order, as the node understands it. */
 export interface Ordered {
@@ -29,6 +30,8 @@ export interface NodeKind<node> {
   obey(node: node, order: Ordered): Deed<node>
   /** Everything that may happen next without another order; nothing when it has come to rest. */
   deeds(node: node, order: Ordered): readonly Deed<node>[]
+  /** What it may be after it died here and was started again. */
+  crashes(node: node): readonly Deed<node>[]
   hot(node: node): BuildId | null
   /** Whether it stands still for a reason of its own: a refusal, or being parked. */
   declines(node: node, build: BuildId, target: Target): boolean
@@ -74,6 +77,8 @@ export function plainNode(rule: typeof wants): NodeKind<PlainNode> {
       const spare = want.cold !== null && want.cold !== node.cold && want.cold !== node.hot
       return spare && want.cold !== null ? stage(node, want.cold) : []
     },
+    // All that it is lies on its disk; what it was about to do it reads off the order again.
+    crashes: () => [],
     hot: (node) => node.hot,
     declines: (node, build, { attempt }) => node.refused.includes(refusal(build, attempt)),
     key: (node) => `${node.hot}|${node.cold}|${node.verifying}|${node.refused}`,
@@ -110,8 +115,7 @@ function happens(event: NodeEvent): boolean {
   return TRIED.includes(event.type) || PROVED.includes(event.type)
 }
 
-function done(was: NodeState, event: NodeEvent): Deed<NodeState> {
-  const { state, effects } = step(was, event)
+function booked(was: NodeState, { state, effects }: Step): Deed<NodeState> {
   let stages: BuildId | null = null
   let starts: BuildId | null = null
   for (const effect of effects) {
@@ -124,6 +128,8 @@ function done(was: NodeState, event: NodeEvent): Deed<NodeState> {
   return { node: plain(state), stages, starts }
 }
 
+const done = (was: NodeState, event: NodeEvent) => booked(was, step(was, event))
+
 /** The production machine: what a puller really does with the orders it accepted. */
 export const MACHINE_NODE: NodeKind<NodeState> = {
   begin: (hot) => ({ ...BLANK, hot: hot === null ? null : held(hot), verified: hot !== null }),
@@ -132,6 +138,11 @@ export const MACHINE_NODE: NodeKind<NodeState> = {
     outcomesOf(node)
       .filter(happens)
       .map((event) => done(node, event)),
+  // A node that finds its hot tree gone and its cold one sound may rescue itself into that: an emergency, which no order names.
+  crashes: (node) =>
+    surveysOf(node)
+      .map((survey) => booked(node, recover(survey, journalOf(node), node.order)))
+      .filter(({ node: after }) => after.move?.kind !== 'recover'),
   hot: (node) => node.hot?.build ?? null,
   declines: (node, build, target) => {
     const one = held(build)

@@ -180,7 +180,7 @@ class Search<node> {
     const order = this.#ordered(entry, reader.ratchet)
     const deeds = this.#kind.deeds(reader.node, order)
     if (deeds.length === 0) this.#checkRest(history, reader, entry, order)
-    return deeds.map((deed) => this.#book(history, reader, entry, deed))
+    return [...deeds, ...this.#kind.crashes(reader.node)].map((deed) => this.#book(history, reader, entry, deed))
   }
 
   /** The one place where exposure begins: every deed is held to what the order in force says to this node. */
