@@ -80,7 +80,9 @@ test('an aborted signal ends a request at once and destroys its socket', async (
 
 test('a request that is cancelled while its token is being read is never sent', async (t: TestContext) => {
   const lying = await startLyingConsul(t, () => kvAbsent(1))
-  const { client, signal } = connect(t, { url: lying.url, token: 'secret' })
+  const tokenFile = join(await tmp(t, 'token'), 'token')
+  await writeFile(tokenFile, 'secret')
+  const { client, signal } = connect(t, { url: lying.url, tokenFile })
   const stop = new AbortController()
   const writing = client.put('k', bytes('v'), stop.signal)
   stop.abort(new Error('enough'))
@@ -104,6 +106,10 @@ const NOT_CONSUL: Readonly<Record<string, Lie>> = {
   'an empty 200': { headers: JSON_TYPE },
   'an empty 200 without a type': {},
   'JSON without its type': { headers: { 'content-type': 'text/plain' }, body: kvAnswer('k', 'v', 7).body ?? '' },
+  "JSON of a type that is not Consul's": {
+    headers: { 'content-type': 'text/json' },
+    body: kvAnswer('k', 'v', 7).body ?? '',
+  },
   'a 204': { status: 204, headers: JSON_TYPE },
   'an empty list': { headers: JSON_TYPE, body: '[]' },
   'a null': { headers: JSON_TYPE, body: 'null' },

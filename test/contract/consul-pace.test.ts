@@ -84,8 +84,11 @@ test('A1: watches that fail together come back apart: full jitter between 0.2 an
   const sinces = watches.map((watch) => watch.events.map((event) => (event.type === 'trouble' ? event.sinceMs : 0)))
   const gaps = sinces.flatMap((since) => since.slice(1).map((at, turn) => at - (since[turn] ?? 0)))
   assert.ok(Math.max(...gaps) < 31_500 && Math.min(...gaps) >= 180, `${gaps}`)
-  const fourth = sinces.map((since) => Math.round(since[4] ?? 0))
-  assert.ok(new Set(fourth).size === 5, `in step at ${fourth}`)
+  // Without jitter each pause is at its top; with it, one of thirty lies in the lower half, or the dice are loaded.
+  const shares = sinces.flatMap((since) =>
+    since.slice(1).map((at, turn) => (at - (since[turn] ?? 0)) / Math.min(30_000, 400 * 2 ** turn)),
+  )
+  assert.ok(Math.min(...shares.filter((_, at) => at % 6 >= 2)) < 0.6, `${shares}`)
 })
 
 test('A18: a watch and the requests beside it hold two connections, however long they go on', async (t: TestContext) => {

@@ -121,11 +121,17 @@ test('A11: pages, empty answers and broken ones are troubles; the last reading s
   assert.ok((since[3] ?? 0) > (since[2] ?? 0) && (since[2] ?? 0) > 0, 'it says for how long')
 })
 
-test('one 400 does not end a watch', async (t: TestContext) => {
-  const script: readonly Lie[] = [{ status: 400, body: 'Bad request' }, target('b1', 20)]
+test('one 400 does not end a watch; after an error it looks first, and then waits', async (t: TestContext) => {
+  const script: readonly Lie[] = [target('b1', 20), { status: 400, body: 'Bad request' }, target('b0', 5)]
   const lying = await startLyingConsul(t, ({ nth }) => script[nth] ?? { ending: 'mute' })
   const watch = watching(t, lying.url, { factor: 100 })
-  await until('the value is seen', () => watch.seen().at(-1) === 'b1')
+  await until('it waits again', () => lying.asked.length === 4)
+  assert.deepEqual(watch.seen(), ['b1', '!CONSUL_BAD_ANSWER', 'b0'])
+  // Whoever answers now may be another server, or a restored one, that would be silent until the wait is over.
+  assert.deepEqual(
+    lying.asked.map(({ query }) => query.get('index')),
+    [null, '20', null, '5'],
+  )
 })
 
 test('A12: a watch whose answers break off goes on when they are whole again', async (t: TestContext) => {
