@@ -72,8 +72,9 @@ test('leases: the lease of a process that was killed is worth nothing', async (t
 
 test('leases: a process that ended and was not reaped is dead', async (t: TestContext) => {
   const { node, dir, kind } = await world(t)
-  // The child ends; its parent has become a program that never asks for it.
-  const parent = spawn('sh', ['-c', 'sleep 0 & echo $! > zombie; exec sleep 600'], { cwd: node.root })
+  // The child ends once its parent has become a program that never asks for it.
+  const child = 'while ! grep -q sleep /proc/$PPID/comm; do sleep 0.01; done'
+  const parent = spawn('sh', ['-c', `sh -c '${child}' & echo $! > zombie; exec sleep 600`], { cwd: node.root })
   t.after(() => parent.kill('SIGKILL'))
   const pid = await until('a zombie', async () => {
     const text = (await readFile(join(node.root, 'zombie'), 'utf8').catch(() => '')).trim()

@@ -75,9 +75,8 @@ async function listen(t: TestContext, listener: RequestListener): Promise<string
 
 test('a healthy build passes, and not before it was healthy for healthySeconds', async (t: TestContext) => {
   const { prove } = await world(t)
-  const { ms, probes } = await prove()
+  const { ms } = await prove()
   assert.ok(ms >= 200, `passed after ${ms} ms`)
-  assert.ok(probes > 2, `passed after ${probes} probes`)
 })
 
 test('F20: a first good answer proves nothing, also with healthySeconds 0', async (t: TestContext) => {
@@ -103,7 +102,7 @@ test('a build that is unhealthy fails at the deadline, with its answer', async (
 test('F20: a build that flaps fails, though most of its answers were good', async (t: TestContext) => {
   const { app, prove } = await world(t)
   await app.set({ health: 'flapping' })
-  const error = await failure(prove(soon))
+  const error = await failure(prove({ healthySeconds: 0.9, timeoutSeconds: 1 }))
   assert.equal(error.code, 'VERIFY_FAILED')
   const [, passed, probes] = /(\d+) of (\d+) probes passed/.exec(error.message) ?? []
   assert.ok(Number(passed) > Number(probes) / 2, error.message)
