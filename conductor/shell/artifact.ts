@@ -54,29 +54,42 @@ export async function uploadArtifact(
 }
 
 /**
- * Puts the artifact of a published build back when the store has lost it: packed with the manifest's times it must have the manifest's digest.
- * @throws FleetError `DIGEST_MISMATCH` when what is in the store, or what comes out now, is not what the manifest says
+ * Puts the artifact of a published build back when the store has lost it or holds other bytes: packed with the manifest's times the tree
+ * gives the very bytes that the manifest names, or nothing is touched.
+ * @param proof `bytes`: the stored one is read through; `length`: its length is enough
+ * @throws FleetError `DIGEST_MISMATCH` when it is wrong and cannot be made again
  */
 export async function restoreArtifact(
   store: BuildStore,
   dir: string,
   { manifest }: PublishedManifest,
   { entries }: Pick<Timed, 'entries'>,
+  proof: 'length' | 'bytes',
   signal: AbortSignal,
 ): Promise<void> {
   const name = objectsOf.artifact(manifest.build)
   const facts = await store.find(name, signal)
-  if (facts?.bytes === manifest.artifact.bytes) return
-  const mismatch = (said: string) => new FleetError('DIGEST_MISMATCH', `${name} ${said}: publish under another id`)
-  if (facts !== null) throw mismatch(`has ${facts.bytes} bytes, its manifest says ${manifest.artifact.bytes}`)
+  const sound = facts?.bytes === manifest.artifact.bytes
+  if (sound && (proof === 'length' || (await digestInStore(store, name, signal)) === manifest.artifact.digest)) return
   const times = new Map(manifest.entries.map(({ path, mtime }) => [path, mtime]))
   const tree = entries.map((entry) => ({ ...entry, mtime: times.get(entry.path) ?? 0 }))
   const rehearsal = packArtifact(dir, tree, () => undefined)
   for await (const _ of rehearsal.body(signal));
   if (rehearsal.packed().artifact.digest !== manifest.artifact.digest) {
-    throw mismatch('is gone from the store, and this program packs the tree otherwise')
+    throw new FleetError(
+      'DIGEST_MISMATCH',
+      `${name} is not what its manifest says, and this program packs the tree otherwise: publish under another id`,
+    )
   }
+  // Nodes never take the wrong one: they read by version and check every frame and file.
+  await store.remove(name, signal)
   await store.create(name, packArtifact(dir, tree, () => undefined).body(signal), signal)
+}
+
+async function digestInStore(store: BuildStore, name: string, signal: AbortSignal): Promise<string> {
+  const sum = createHash('sha256')
+  for await (const bytes of store.read(name, {}, signal)) sum.update(bytes)
+  return `sha256:${sum.digest('hex')}`
 }
 
 /**

@@ -78,7 +78,7 @@ export async function publishBuild(
   const there = await findPublished(ports, request.app, build, tree.digest, signal)
   const published = there ?? (await upload(ports, request, { build, createdAt }, tree, observe, signal))
   if (there !== null) {
-    await restoreArtifact(ports.store, request.dir, there, tree, signal)
+    await restoreArtifact(ports.store, request.dir, there, tree, 'length', signal)
     await addDeltas(ports, request, there, tree, observe, signal)
   }
   observe({ step: 'cataloguing', doneBytes: tree.bytes, totalBytes: tree.bytes })
@@ -179,7 +179,9 @@ async function upload(
   if (outcome === 'created') return published
   // Somebody published the same id at the same time and was first: theirs is the build, if it is the same.
   const theirs = await findPublished(ports, request.app, build, tree.digest, signal)
-  if (theirs?.manifest.artifact.digest !== manifest.artifact.digest) throw differs(build)
+  if (theirs === null) throw differs(build)
+  // Where the store cannot refuse a second upload in parts, ours may have replaced their artifact.
+  if (theirs.digest !== published.digest) await restoreArtifact(store, request.dir, theirs, tree, 'bytes', signal)
   return theirs
 }
 

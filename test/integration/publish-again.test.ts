@@ -11,7 +11,7 @@ import { memoryStore } from '#adapters/memory/store.ts'
 import { systemClock } from '#adapters/runtime/clock.ts'
 import { openStore } from '#adapters/store.ts'
 import { isFleetError } from '#fleet/errors.ts'
-import { objectsOf } from '#fleet/manifest.ts'
+import { digestOf, objectsOf } from '#fleet/manifest.ts'
 import type { BuildStore } from '#fleet/ports.ts'
 import { contentOf, FOREVER, publishing } from '#test/support/publishing.ts'
 import { startRgw } from '#test/support/rgw.ts'
@@ -68,7 +68,7 @@ test('a build whose catalog entry is missing gets it by publishing it again', as
   assert.equal((await forgetful.catalog.find(first.build, FOREVER))?.entry.manifest, first.manifest)
 })
 
-test('an artifact that the store has lost is put back, byte for byte, by publishing again; a damaged one is told', async (t) => {
+test('an artifact that the store has lost is put back, byte for byte, by publishing again; one that is cut too', async (t) => {
   const dir = await source(t)
   const store = memoryStore()
   const at = publishing(store)
@@ -80,7 +80,8 @@ test('an artifact that the store has lost is put back, byte for byte, by publish
   assert.equal((await at.publish(dir, 'b1')).outcome, 'already-there')
   assert.deepEqual(await at.object(name), before)
   store.objects.set(name, { bytes: before.subarray(1), version: 'x' })
-  await assert.rejects(at.publish(dir, 'b1'), refusedAs('DIGEST_MISMATCH', /artifact/))
+  assert.equal((await at.publish(dir, 'b1')).outcome, 'already-there')
+  assert.deepEqual(await at.object(name), before)
 })
 
 test('a delta that is missing is added by publishing again, now that a ring runs the older build', async (t) => {
@@ -159,6 +160,28 @@ test('two publishers of one id at once, on a real S3 server: the same tree is on
   const manifest = await at.manifest('b2')
   const artifact = await at.object(objectsOf.artifact('b2'))
   for (const entry of manifest.entries) if (entry.type === 'f') contentOf(artifact, manifest, entry)
+})
+
+test('two publishers of one tree on a store that cannot refuse the second upload: the artifact is in the end the one of the manifest', async (t) => {
+  const dir = await source(t)
+  const store = memoryStore()
+  const name = objectsOf.artifact('b1')
+  // As Ceph does with uploads in parts: both are told that they created it, the later one stands.
+  const careless: BuildStore = {
+    ...store,
+    create: async (object, body, signal) => {
+      if (object === name) store.objects.delete(name)
+      return store.create(object, body, signal)
+    },
+  }
+  const first = publishing(careless)
+  const second = publishing(careless)
+  second.nowMs += 10_000
+  const results = await Promise.all([first.publish(dir, 'b1'), second.publish(dir, 'b1')])
+  assert.equal(results[0].manifest, results[1].manifest)
+  const manifest = await first.manifest('b1')
+  const artifact = await first.object(name)
+  assert.equal(digestOf(artifact), manifest.artifact.digest)
 })
 
 test('E1–E10: whatever cannot be deployed is refused by name, all of it at once, and nothing is published', async (t) => {
@@ -288,6 +311,6 @@ test('publishing half a gigabyte takes a bounded amount of memory', async (t) =>
   })
   const peakMiB = Number(stdout) / 1024
   t.diagnostic(`peak ${peakMiB.toFixed(0)} MiB`)
-  assert.ok(peakMiB < 220)
+  assert.ok(peakMiB < 300)
   await rm(dir, { recursive: true })
 })
