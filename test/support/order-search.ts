@@ -121,9 +121,11 @@ class Search<node> {
   /** Late, early, twice, stale or fresh: any value that ever stood there. A fresh read is never older than what was seen. */
   #deliver(history: History, reader: Reader<node>): readonly Reader<node>[] {
     const next: Reader<node>[] = []
-    for (let at = 0; at < history.entries.length; at += 1) {
+    for (const [at, { order, modifyIndex }] of history.entries.entries()) {
       next.push(this.#read(history, reader, at, true))
-      if (at >= Math.max(reader.seen, history.rebuiltAt)) next.push(this.#read(history, reader, at, false))
+      // A record is read the same either way, unless something of a higher index is in force.
+      const differs = order.kind === 'bare' || modifyIndex < reader.ratchet.modifyIndex
+      if (differs && at >= Math.max(reader.seen, history.rebuiltAt)) next.push(this.#read(history, reader, at, false))
     }
     return next.filter((one) => one !== reader)
   }
