@@ -202,6 +202,8 @@ function isAnswer(value: unknown): value is Response {
 export function failureOf(thrown: unknown, kind: string, where: string): Failure {
   if (thrown instanceof FleetError) return { error: thrown, broken: false, response: null }
   const cause = thrown instanceof Error ? thrown : new Error(String(thrown))
+  // The package puts its own name and the call's in front of every message.
+  const said = cause.message.replace(/^consul: [\w.]+: /, '')
   const fail = (code: ErrorCode, detail: string, broken = false): Failure => ({
     error: new FleetError(code, detail, { cause }),
     broken,
@@ -212,7 +214,7 @@ export function failureOf(thrown: unknown, kind: string, where: string): Failure
     const { response } = cause
     return { error: statusError(response, kind, cause), broken: false, response }
   }
-  if (cause instanceof BrokenAnswer) return fail('CONSUL_UNREACHABLE', `${kind}: ${cause.message}`, true)
+  if (cause instanceof BrokenAnswer) return fail('CONSUL_UNREACHABLE', `${kind}: ${said}`, true)
   if ('isCodec' in cause || cause instanceof SyntaxError) {
     return fail(
       'CONSUL_BAD_ANSWER',
@@ -224,8 +226,9 @@ export function failureOf(thrown: unknown, kind: string, where: string): Failure
   if (code === 'ECONNRESET' || code === 'EPIPE' || code.startsWith('HPE_')) {
     return fail('CONSUL_UNREACHABLE', `Consul at ${where} closed the connection (its limit?); retrying`, true)
   }
-  if (/CERT|TLS|SSL/.test(code)) {
-    return fail('CONSUL_UNREACHABLE', `the certificate of Consul at ${where} is not accepted: ${cause.message}`)
+  if (/CERT|TLS|SSL|SIGNATURE|ISSUER/.test(code)) {
+    const detail = `the certificate of Consul at ${where} is not accepted: ${said}`
+    return fail('CONSUL_UNREACHABLE', `${detail}; nothing is sent without one`)
   }
-  return fail('CONSUL_UNREACHABLE', `Consul at ${where} cannot be reached: ${code || cause.message}`)
+  return fail('CONSUL_UNREACHABLE', `Consul at ${where} cannot be reached: ${code || said}`)
 }
