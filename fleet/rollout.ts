@@ -88,4 +88,6 @@ export interface Rollout {
   readonly activation?: string | null
   /** May take over orders that nobody with the lease wrote, in rings it has not written to yet (`release --adopt`). */
   readonly adopt?: boolean
+  /** Rings that ran the build already when it began: there it is ordered on every node at once, which takes nobody out of service. */
+  readonly there?: readonly string[]
 }

@@ -128,6 +128,7 @@ const rolloutSchema = v.object({
   attempt: v.optional(v.pipe(count, v.minValue(1)), 1),
   activation: v.optional(v.nullable(line), null),
   adopt: v.optional(v.boolean(), false),
+  there: v.optional(v.array(line), []),
 })
 
 const leaseSchema = v.object({ v: version, holder: line, since: line, rollout: v.nullable(line), reason: line })

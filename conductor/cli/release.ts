@@ -70,7 +70,8 @@ export async function release(bench: Bench, options: ReleaseOptions): Promise<nu
   const start = await decide(bench, options)
   if (start.kind === 'already') return already(bench, start.build, options)
   guardRestart(bench, start, options)
-  const rollout = start.kind === 'resume' ? start.rollout : await begin(bench, lease, start.beginning, start)
+  const rollout =
+    start.kind === 'resume' ? await resume(bench, lease, start) : await begin(bench, lease, start.beginning, start)
   announce(bench, rollout, start.kind === 'resume')
   const progress = new Progress(report, clock, `Releasing ${rollout.build}`)
   const driven = await driveTo(bench, lease, rollout, progress, options).catch((error: unknown) => {
@@ -100,22 +101,19 @@ async function begin(bench: Bench, lease: Lease, beginning: Beginning, from: Dec
   const { at, id, build, reason, stages } = beginning
   const facts = { rollout: id, build, rings: stages.map(({ ring }) => ring).join(', '), reason }
   const told = [{ at, by, event: 'release-begun', facts }]
-  const { observed } = from
-  let seen = observed.ledger
-  if (from.kind === 'begin' && from.ends !== null) {
-    const outcome = `taken over by rollout ${id}`
-    const events = [{ type: 'ended', phase: 'aborted', outcome, at } as const]
-    await execute(
-      { ledger: ports.ledger, lease },
-      seen,
-      { rollout: from.ends, events, told: tell(from.ends, events, by, at), answered: [] },
-      signal,
-    )
-    seen = await ports.ledger.view(bench.rings, signal)
-  }
+  const seen = from.observed.ledger
   await execute({ ledger: ports.ledger, lease }, seen, { rollout, events: [], told, answered: [] }, signal)
   await liftQuarantine(bench, beginning)
   return rollout
+}
+
+async function resume(bench: Bench, lease: Lease, start: Extract<Decided, { kind: 'resume' }>): Promise<Rollout> {
+  const { ports, by, signal, clock } = bench
+  const { rollout, adopts, observed } = start
+  if (adopts.length === 0) return rollout
+  const told = tell(rollout, adopts, by, new Date(clock.now()).toISOString())
+  const world = { ledger: ports.ledger, lease }
+  return (await execute(world, observed.ledger, { rollout, events: adopts, told, answered: [] }, signal)) ?? rollout
 }
 
 /** `--retry` says that the build may run after all. */

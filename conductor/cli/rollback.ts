@@ -95,11 +95,13 @@ function previewLines(bench: Bench, start: RollbackStart, { observed }: Facts): 
       if (view === undefined) return []
       if (back === null) return [`${ring}: the release of ${build} is ended; nothing ran there before.`]
       const { download, nodes } = previewRing(view, back.build, bench.policy)
+      const on = view.nodes.filter(({ status }) => status.hot === build).length
+      const moves = on === 0 ? `no node runs ${build} yet` : `${on} of ${counted(nodes, 'node')} back from ${build}`
       const fetches =
         download.length === 0
-          ? 'no node must download'
+          ? 'none must download'
           : `${counted(download.length, 'node')} must download (${listed(download)})`
-      return [`${ring}: ${counted(nodes, 'node')} back from ${build} to ${back.build}; ${fetches}.`]
+      return [`${ring}: ${moves}; ${back.build} is ordered everywhere, and ${fetches}.`]
     }),
   )
 }

@@ -3,9 +3,11 @@ import type { BuildId, Name } from '#fleet/build.ts'
 import type { ErrorCode } from '#fleet/errors.ts'
 import type { CatalogEntry } from '#fleet/ports.ts'
 import type { BuildRef, Rollout } from '#fleet/rollout.ts'
-import { forceIn, isRegressed, runningUnder } from './force.ts'
-import { describeStanding } from './ownership.ts'
-import { type Beginning, isOver } from './reduce.ts'
+import { ALL } from '#fleet/target.ts'
+import { forceIn, isForeign, isRegressed, runningUnder } from './force.ts'
+import { expectedTarget, nextGeneration, orderOf } from './orders.ts'
+import { describeStanding, isOurs } from './ownership.ts'
+import { type Beginning, isOver, type RolloutEvent } from './reduce.ts'
 import { isSettled, type RingView } from './standing.ts'
 
 /** What a person asked for. */
@@ -39,8 +41,9 @@ export interface Refusal {
 }
 
 export type ReleaseStart =
-  | { readonly kind: 'begin'; readonly beginning: Beginning; readonly ends: Rollout | null }
-  | { readonly kind: 'resume'; readonly rollout: Rollout }
+  | { readonly kind: 'begin'; readonly beginning: Beginning }
+  /** `adopts`: what puts it back over orders of others, with the operator's word. */
+  | { readonly kind: 'resume'; readonly rollout: Rollout; readonly adopts: readonly RolloutEvent[] }
   | { readonly kind: 'already'; readonly build: BuildId }
   | Refusal
 
@@ -50,12 +53,12 @@ export function startRelease(wish: ReleaseWish, facts: ReleaseFacts): ReleaseSta
   const entry = chooseBuild(wish, facts)
   if ('kind' in entry) return entry
   const open = facts.rollout !== null && !isOver(facts.rollout) ? facts.rollout : null
-  if (open !== null && !wish.adopt) return resumeOr(open, entry)
-  const trouble = facts.rings.map((view) => unfit(view, facts.rollout, wish.adopt)).find((found) => found !== null)
+  if (open !== null) return resumeOr(open, entry, wish, facts)
+  const trouble = facts.rings.map((view) => unfit(view, facts, wish.adopt)).find((found) => found !== null)
   if (trouble) return trouble
   const there = facts.rings.every((view) => runsAlready(view, entry.build))
   if (there && !wish.restart && !wish.retry) return { kind: 'already', build: entry.build }
-  return { kind: 'begin', beginning: beginningOf(wish, facts, entry), ends: open }
+  return { kind: 'begin', beginning: beginningOf(wish, facts, entry) }
 }
 
 function chooseBuild(wish: ReleaseWish, { builds }: ReleaseFacts): CatalogEntry | Refusal {
@@ -74,33 +77,49 @@ function chooseBuild(wish: ReleaseWish, { builds }: ReleaseFacts): CatalogEntry 
   return entry
 }
 
-function resumeOr(open: Rollout, entry: CatalogEntry): ReleaseStart {
+function resumeOr(open: Rollout, entry: CatalogEntry, wish: ReleaseWish, facts: ReleaseFacts): ReleaseStart {
   const what = `rollout ${open.id} of ${open.build} by ${open.by} is open (${open.phase})`
   if (open.phase === 'recalling') {
     return refuse('ROLLOUT_OPEN', `${what}: it is being rolled back; conduct rollback brings that to its end`)
   }
   if (open.build !== entry.build) {
-    return refuse(
-      'ROLLOUT_OPEN',
-      `${what}: conduct release ${open.build} goes on with it, conduct rollback ends it; ${entry.build} was not started`,
-    )
+    const ways = `conduct release ${open.build} goes on with it, conduct rollback ends it`
+    return refuse('ROLLOUT_OPEN', `${what}: ${ways}; ${entry.build} was not started`)
   }
-  if (open.hold !== null) {
+  if (open.hold !== null && !wish.adopt) {
     const { by, code, reason } = open.hold
     if (code === 'orphan-write') return refuse('ORPHAN_WRITE', reason)
     return refuse('ROLLOUT_OPEN', `${what} and held by ${by}: ${reason}`)
   }
-  return { kind: 'resume', rollout: open }
+  return { kind: 'resume', rollout: open, adopts: wish.adopt ? adoption(open, facts.rings, wish.at) : [] }
+}
+
+/** Writes the orders of an open rollout again, above what someone else put in their place. */
+function adoption(open: Rollout, rings: readonly RingView[], at: string): readonly RolloutEvent[] {
+  const lost = rings.flatMap((view): readonly RolloutEvent[] => {
+    const mark = open.marks?.[view.ring]
+    if (mark === undefined || isOurs(open, view)) return []
+    const stamped = { generation: nextGeneration(open, view), at }
+    const order = orderOf('rewrite', view, { ...expectedTarget(open, view, mark), ...stamped }, [])
+    return [{ type: 'ordered', order, prior: mark.prior }]
+  })
+  return open.hold === null ? lost : [{ type: 'unheld' }, ...lost]
 }
 
 /** Why a ring cannot be released to as it stands. */
-function unfit(view: RingView, rollout: Rollout | null, adopt: boolean): Refusal | null {
+function unfit(view: RingView, facts: ReleaseFacts, adopt: boolean): Refusal | null {
   const { ring, standing, nodes } = view
+  const { rollout, builds } = facts
   const known = rollout !== null && ring in rollout.fallbacks
   if (standing.kind === 'gone' && !known && nodes.length === 0) {
     return refuse('NOT_INITIALISED', `conduct init --ring ${ring} creates it`)
   }
   if (nodes.length === 0) return refuse('RING_EMPTY', `no node of ${ring} has ever reported`)
+  const force = forceIn(view, rollout, builds)
+  if (adopt && force !== null && force.cutoff > 0 && force.cutoff < ALL) {
+    // A third build in a ring that runs two already could not be told apart from either by anybody.
+    return refuse('ORPHAN_WRITE', `${ring} runs ${force.build.build} in part: conduct rollback settles it first`)
+  }
   if (adopt) return null
   if (standing.kind === 'gone') {
     const fix = known ? 'conduct release --adopt writes it anew' : `conduct init --ring ${ring} creates it`
@@ -112,6 +131,7 @@ function unfit(view: RingView, rollout: Rollout | null, adopt: boolean): Refusal
   if (isRegressed(view, rollout)) {
     return refuse('ORPHAN_WRITE', `${describeStanding(view)}, below what nodes accepted already; nothing was written`)
   }
+  if (isForeign(view, rollout)) return refuse('ORPHAN_WRITE', `${describeStanding(view)}; nothing was written`)
   if (!isSettled(standing.target)) {
     return refuse(
       'ORPHAN_WRITE',
@@ -126,11 +146,16 @@ function runsAlready({ standing }: RingView, build: BuildId): boolean {
 }
 
 function beginningOf(wish: ReleaseWish, facts: ReleaseFacts, entry: CatalogEntry): Beginning {
-  const fallbacks = facts.rings.map((view): [string, BuildRef | null] => {
+  const rings = facts.rings.map((view) => {
     const force = forceIn(view, facts.rollout, facts.builds)
-    const running = runningUnder(force)
-    // Where the build runs already, the way back is the one it has.
-    return [view.ring, running?.build === entry.build ? (force?.fallback ?? null) : (running ?? mostRun(view, facts))]
+    const running = runningUnder(force) ?? mostRun(view, facts)
+    const there = running?.build === entry.build && (force?.cutoff ?? 0) === ALL
+    // Where the build runs already, the way back is the one that it has.
+    return {
+      ring: view.ring,
+      there: there && !runsAlready(view, entry.build),
+      back: there ? (force?.fallback ?? null) : running,
+    }
   })
   return {
     app: wish.app,
@@ -141,10 +166,11 @@ function beginningOf(wish: ReleaseWish, facts: ReleaseFacts, entry: CatalogEntry
     reason: wish.reason,
     at: wish.at,
     stages: facts.rings.map(({ ring }) => ({ ring, share: 100 })),
-    fallbacks: Object.fromEntries(fallbacks),
+    fallbacks: Object.fromEntries(rings.map(({ ring, back }) => [ring, back])),
     attempt: wish.retry ? 1 + highestAttempt(facts.rings) : 1,
     activation: wish.restart ? wish.id : null,
     adopt: wish.adopt,
+    there: rings.filter(({ there }) => there).map(({ ring }) => ring),
   }
 }
 

@@ -18,12 +18,23 @@ export function refOf(build: CatalogEntry['build'] | null, manifest: CatalogEntr
   return build === null || manifest === null ? null : { build, manifest }
 }
 
-/** Readable, but below what nodes accepted already: nobody obeys it. */
+/** Readable, but not above what nodes accepted already: nobody obeys it. */
 export function isRegressed(view: RingView, rollout: Rollout | null): boolean {
   if (view.standing.kind !== 'record') return false
   const { generation } = view.standing.target
   const written = rollout?.generations[view.ring] ?? 0
-  return generation < written || view.nodes.some(({ status }) => status.generation > generation)
+  const same = generation === written && isForeign(view, rollout)
+  return same || generation < written || view.nodes.some(({ status }) => status.generation > generation)
+}
+
+/** A record that the last rollout to come here did not write. */
+export function isForeign(view: RingView, rollout: Rollout | null): boolean {
+  const mark = rollout?.marks?.[view.ring]
+  if (view.standing.kind !== 'record' || rollout === null || mark === undefined) return false
+  // A way back that has written nothing yet stands over the record that it takes back.
+  if (mark.began === 0 && mark.recalled === null) return false
+  const { target } = view.standing
+  return target.rollout !== rollout.id || target.generation !== rollout.generations[view.ring]
 }
 
 /** What the last rollout left in a ring, or null when it never came there. */
@@ -67,7 +78,7 @@ export function forceIn(view: RingView, rollout: Rollout | null, builds: readonl
   const build = refOf(target.build, target.manifest)
   if (build === null) return null
   const own = refOf(target.fallback, target.fallbackManifest)
-  const byHand = rollout?.generations[ring] !== target.generation
+  const byHand = isForeign(view, rollout)
   const before = runningUnder(left)
   const fallback = own ?? (byHand && before?.build !== build.build ? before : null)
   const { cutoff, salt, generation } = target

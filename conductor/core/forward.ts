@@ -8,7 +8,7 @@ import { ahead, isOurs, mayBeginOver, orphanHold } from './ownership.ts'
 import type { Opening, Plan, Signals } from './plan.ts'
 import { raise } from './raise.ts'
 import { namesOf, type Placed, placeAll } from './service.ts'
-import { capOf, type FleetView, type Policy, type RingView, shareOf } from './standing.ts'
+import { capOf, type FleetView, isSettled, type Policy, type RingView, shareOf } from './standing.ts'
 
 const wait = (...because: readonly Because[]): Plan => ({ action: { type: 'wait' }, because })
 
@@ -51,20 +51,22 @@ function rollBack(cause: string, outcome: string, because: readonly Because[] = 
 }
 
 /**
- * A ring that runs the build already is passed, or told once more when this rollout asks for another attempt or activation; every other
- * one begins with pre-staging.
+ * A ring whose order is right already is passed, unless this rollout asks for another attempt or activation. Where the build runs already the
+ * order goes to every node at once: pre-staging would send them to the fallback first. Every other ring begins with pre-staging.
  */
 function begin(rollout: Rollout, view: RingView, now: number): Plan {
   const { standing } = view
-  const stands = standing.kind === 'record' || standing.kind === 'bare' ? standing.target : null
-  const asked = stands !== null && stands.build === rollout.build && stands.cutoff === ALL && !stands.recall
+  const stands = standing.kind === 'record' && isSettled(standing.target) ? standing.target : null
+  const asked = stands !== null && stands.build === rollout.build
   const again = (rollout.activation ?? null) !== null || (rollout.attempt ?? 1) > (stands?.attempt ?? 1)
-  if (asked && standing.kind === 'record' && !again) return passStage(rollout)
-  if (!rollout.adopt && !mayBeginOver(rollout, view) && !(asked && standing.kind === 'record')) {
+  const there = (rollout.there ?? []).includes(view.ring)
+  if (asked && !again && !there) return passStage(rollout)
+  if (!rollout.adopt && !asked && !mayBeginOver(rollout, view)) {
     return { action: { type: 'hold', hold: orphanHold(view, now) }, because: [] }
   }
   const staged = stageOrder(rollout, view, now)
-  const order = asked ? orderOf('raise', view, { ...staged, cutoff: ALL }, []) : orderOf('stage', view, staged, [])
+  const whole = asked || there
+  const order = whole ? orderOf('raise', view, { ...staged, cutoff: ALL }, []) : orderOf('stage', view, staged, [])
   return { action: { type: 'order', order }, because: [] }
 }
 

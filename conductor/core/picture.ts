@@ -5,7 +5,7 @@ import type { CatalogEntry, LeaseNote } from '#fleet/ports.ts'
 import type { Because, Hold, Rollout } from '#fleet/rollout.ts'
 import { type Counts, countNodes, type NodeState, stateOf } from '#fleet/roster.ts'
 import type { Target } from '#fleet/target.ts'
-import { type Force, forceIn, isRegressed } from './force.ts'
+import { type Force, forceIn, isForeign, isRegressed } from './force.ts'
 import { describeStanding } from './ownership.ts'
 import { ALWAYS_OPEN, NO_SIGNALS, plan } from './plan.ts'
 import { isOver } from './reduce.ts'
@@ -198,9 +198,7 @@ export function troubleOf(view: RingView, rollout: Rollout | null): { code: stri
         const detail = `generation ${generation} is below ${highest}, which was accepted already; ${keeping(view)}; ${WRITES_OVER}`
         return trouble('TARGET_REGRESSED', detail)
       }
-      const written = rollout?.generations[ring]
-      const orphan = written !== undefined && written !== standing.target.generation
-      const stray = orphan || (!isSettled(standing.target) && standing.target.rollout !== rollout?.id)
+      const stray = isForeign(view, rollout) || (!isSettled(standing.target) && standing.target.rollout !== rollout?.id)
       return stray ? trouble('ORPHAN_WRITE', `${describeStanding(view)}; ${WRITES_OVER}`) : null
     }
   }

@@ -33,6 +33,8 @@ export interface Beginning {
   readonly attempt: number
   readonly activation: string | null
   readonly adopt: boolean
+  /** Rings that run the build already. */
+  readonly there: readonly string[]
 }
 
 export function beginRollout({ at, ...beginning }: Beginning): Rollout {

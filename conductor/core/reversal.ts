@@ -85,7 +85,7 @@ function reversal(wish: RollbackWish, group: readonly Reversed[], facts: Release
   const stages = group.map(({ ring }) => ({ ring, share: 100 }))
   const fallbacks = Object.fromEntries(group.map(({ ring, force }) => [ring, force.fallback]))
   const names = { app, id, build, manifest, by, reason, at }
-  const fresh = beginRollout({ ...names, stages, fallbacks, attempt: 1, activation: null, adopt: true })
+  const fresh = beginRollout({ ...names, stages, fallbacks, attempt: 1, activation: null, adopt: true, there: [] })
   const marks = group.map(({ ring, force }) => [ring, markOf(ring, force, facts)])
   const generations = group.map(({ ring, force }) => [ring, force.generation])
   const born = { ...fresh, marks: Object.fromEntries(marks), generations: Object.fromEntries(generations) }

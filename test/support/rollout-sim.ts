@@ -178,6 +178,7 @@ export class Simulation {
       attempt: 1,
       activation: null,
       adopt: false,
+      there: [],
     })
   }
 
