@@ -1,6 +1,6 @@
 // Owns the web app that each node of the demo serves: a page of two files, read through `hot` at two moments of one request.
 // A process of its own: node app.ts <root>. Tells its port to whoever started it.
-import { existsSync, statSync } from 'node:fs'
+import { existsSync, statSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -11,11 +11,11 @@ import { CONTENT_MARK, PAGE_FILES } from './builds.ts'
 /** The work of a request between its first file and its last: long enough that a swap under it shows. */
 const WORK_MS = 100
 /** Requests wait no longer than this, whoever forgot to end the maintenance. */
-const HOLD_LIMIT_MS = 20_000
+const HOLD_LIMIT_MS = 25_000
 const HOLD_LOOK_MS = 10
 
 const root = process.argv[2] ?? '.'
-/** There while the node is out of service: touched by the puller's `beforeDrain` hook, removed by `afterVerify`. */
+/** There while the node is out of service: written when the drain asks first, removed by the puller's `afterVerify` hook. */
 const maintenanceFile = join(root, 'maintenance')
 /** Requests in work, which a swap must not meet. Requests on hold have read nothing yet and do not count. */
 let active = 0
@@ -50,7 +50,7 @@ async function render(workMs: number): Promise<Page> {
 
 async function servePage(response: ServerResponse): Promise<void> {
   await admitted()
-  // No await between the look at the maintenance file and the count: whoever reads `/active` after touching the file sees us.
+  // No await between the look at the maintenance file and the count: an answer of `/drain` misses nobody.
   active += 1
   try {
     answer(response, 200, (await render(WORK_MS)).html)
@@ -65,6 +65,12 @@ async function serveHealth(response: ServerResponse): Promise<void> {
   answer(response, 200, 'healthy\n')
 }
 
+/** What the puller's drain reads. To be asked is to leave service: from now on new requests wait. */
+function serveDrain(response: ServerResponse): void {
+  writeFileSync(maintenanceFile, '')
+  answer(response, 200, JSON.stringify({ active, held }))
+}
+
 function answer(response: ServerResponse, status: number, body: string): void {
   response.statusCode = status
   response.setHeader('content-length', Buffer.byteLength(body))
@@ -75,6 +81,7 @@ const server = createServer((request, response) => {
   const fail = (error: unknown): void => answer(response, 500, `${String(error)}\n`)
   if (request.url === '/') servePage(response).catch(fail)
   else if (request.url === '/healthz') serveHealth(response).catch(fail)
+  else if (request.url === '/drain') serveDrain(response)
   else if (request.url === '/active') answer(response, 200, JSON.stringify({ active, held }))
   else answer(response, 404, 'not found\n')
 })

@@ -78,8 +78,8 @@ export function startPullers(
 
 /**
  * As an operator would write it, but for the pauses, which are cut short so that the demo ends soon. JSON is YAML too.
- * The app holds new requests while the maintenance file is there: from before the drain until the new build, or after a failure the old
- * one, has proved itself.
+ * The app holds new requests from the drain's first question until the maintenance file is removed: when the new build, or after a failure
+ * the old one, has proved itself.
  */
 function pullerConfig(node: DemoNode, place: Place): object {
   const maintenance = join(node.root, 'maintenance')
@@ -89,8 +89,8 @@ function pullerConfig(node: DemoNode, place: Place): object {
     root: node.root,
     consul: { url: place.consulUrl },
     store: { url: `file://${place.storeDir}` },
-    hooks: { beforeDrain: ['touch', maintenance], afterVerify: ['rm', '-f', maintenance] },
-    drain: { kind: 'http', url: `${node.appUrl}/active`, intervalMs: 20, timeoutSeconds: 10 },
+    hooks: { afterVerify: ['rm', '-f', maintenance] },
+    drain: { kind: 'http', url: `${node.appUrl}/drain`, intervalMs: 20, timeoutSeconds: 10 },
     verify: { http: `${node.appUrl}/healthz`, intervalMs: 100, healthySeconds: 0.3, timeoutSeconds: 3 },
     metrics: { listen: new URL(node.metricsUrl).host },
     coldQuietSeconds: 0,

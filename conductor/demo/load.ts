@@ -6,7 +6,7 @@ import { type Answer, judge, type LoadOrder, type NodeLoad, type Sighting } from
 
 const TICK_MS = 20
 const REPORT_MS = 250
-const ANSWER_TIMEOUT_MS = 30_000
+const ANSWER_TIMEOUT_MS = 40_000
 const MAX_FAILURES_KEPT = 5
 
 // One agent keeps connections alive; as many of them as requests are open at once.

@@ -81,7 +81,7 @@ export async function startLoad(
     async finish() {
       const elapsedMs = clock.monotonic() - beganMs
       order(child, 'stop')
-      await waitFor('the last answers', clock, signal, 30_000, () => report()?.over === true)
+      await waitFor('the last answers', clock, signal, 45_000, () => report()?.over === true)
       const end = report()
       if (end === null) throw new Error('the load never reported')
       return totalsOf(end, elapsedMs)

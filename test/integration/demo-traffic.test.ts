@@ -1,7 +1,7 @@
 // Owns the proof that the demo's own measuring is honest: its load finds a swap without a drain, and finds nothing when there is one.
 import assert from 'node:assert/strict'
 import { type ChildProcess, fork } from 'node:child_process'
-import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, rename, rm, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { writeBuild } from '#conductor/demo/builds.ts'
@@ -90,17 +90,16 @@ test('a swap under load without a drain mixes two builds in one answer, and the 
   assert.match(total.why[0] ?? '', /layout of build-1, content of build-2/)
 })
 
-test('with the node in maintenance and nothing active, a swap mixes nothing and every request is answered', async (t: TestContext) => {
+test('a drained node holds new requests: a swap mixes nothing and every request is answered', async (t: TestContext) => {
   const { root, url } = await startNode(t)
   const load = await startLoad(t, url)
-  const activity = async (): Promise<{ active: number; held: number }> => {
-    const response = await fetch(`${url}/active`)
+  const ask = async (path: string): Promise<{ active: number; held: number }> => {
+    const response = await fetch(`${url}${path}`)
     return (await response.json()) as { active: number; held: number }
   }
-  assert.ok((await activity()).active > 0, 'requests are in work')
-  await writeFile(join(root, 'maintenance'), '')
-  await until('nothing is in work', async () => (await activity()).active === 0)
-  await until('requests wait', async () => (await activity()).held > 10)
+  assert.ok((await ask('/active')).active > 0, 'requests are in work')
+  await until('nothing is in work', async () => (await ask('/drain')).active === 0)
+  await until('requests wait', async () => (await ask('/active')).held > 10)
   await swap(root)
   const health = await fetch(`${url}/healthz`)
   assert.equal(health.status, 200)
