@@ -9,8 +9,9 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Digest } from '#fleet/build.ts'
 import { FleetError } from '#fleet/errors.ts'
 import type { BuildStore } from '#fleet/ports.ts'
-import { hurriedClock } from '#test/support/hurried-clock.ts'
-import { failsWithHotUnchanged, QUICK, testNode, testStore } from '#test/support/tree-node.ts'
+import { hurried } from '#test/support/hurry.ts'
+import { failsWithHotUnchanged, testNode, testStore } from '#test/support/tree-node.ts'
+import { QUICK } from '#test/support/tree-options.ts'
 
 const FILES = { 'app/page': randomBytes(1_500), 'app/part': 'part\n'.repeat(40_000), logo: 'logo' }
 
@@ -26,7 +27,7 @@ async function deployed(t: TestContext, between: (store: BuildStore) => BuildSto
   const node = await testNode(t, {
     root: first.root,
     store: between(shop.store),
-    clock: hurriedClock(5),
+    clock: hurried(5),
     options: { fetch },
   })
   return { shop, one, two, node, artifact: join(shop.directory, 'b2/artifact.tar.zst') }

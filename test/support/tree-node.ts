@@ -8,7 +8,7 @@ import { memoryCatalog } from '#adapters/memory/catalog.ts'
 import { memoryRecords } from '#adapters/memory/records.ts'
 import { systemClock } from '#adapters/runtime/clock.ts'
 import { publishBuild } from '#conductor/shell/publish.ts'
-import type { BuildId, Digest, Name } from '#fleet/build.ts'
+import type { BuildId, Digest } from '#fleet/build.ts'
 import { type ErrorCode, FleetError } from '#fleet/errors.ts'
 import type { BuildStore, Catalog, Clock, Logger } from '#fleet/ports.ts'
 import type { StageMode, StageResult, TreeName } from '#puller/core/trees.ts'
@@ -16,8 +16,7 @@ import { openTrees, type Trees, type TreesOptions } from '#puller/shell/trees.ts
 import { recordedLog } from './recorded-log.ts'
 import { treeLines } from './source-tree.ts'
 import { tmp } from './tmp.ts'
-
-export const APP = 'web' as Name
+import { APP, QUICK } from './tree-options.ts'
 
 /** A published build and what it was made from. */
 export interface TestBuild {
@@ -78,13 +77,6 @@ export interface NodeOptions {
   readonly clock?: Clock
   readonly log?: Logger
   readonly options?: Partial<TreesOptions>
-}
-
-export const QUICK: Omit<TreesOptions, 'root' | 'app'> = {
-  coldInUse: { policy: 'refuse', seconds: 0 },
-  coldQuietSeconds: 0,
-  repairSeconds: 5,
-  fetch: { spreadSeconds: 0, maxBytesPerSecond: null, minBytesPerSecond: 1_024, stallSeconds: 5 },
 }
 
 /** Trees of a node, and shorter ways to work them. */
