@@ -209,6 +209,8 @@ export function failureOf(thrown: unknown, kind: string, where: string): Failure
     broken,
     response: null,
   })
+  // The response leads to the request and so to our token: whoever prints the error must not print that.
+  if ('response' in cause) Object.defineProperty(cause, 'response', { enumerable: false })
   // The package puts the response on every error, also on those that say that it broke off.
   if ('isResponse' in cause && 'response' in cause && isAnswer(cause.response)) {
     const { response } = cause

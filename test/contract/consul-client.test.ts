@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { inspect } from 'node:util'
 import { type ErrorCode, FleetError } from '#fleet/errors.ts'
 import { connect } from '#test/support/connect.ts'
 import { consulHeaders, kvAbsent, kvAnswer, type Lie, startLyingConsul } from '#test/support/lying-consul.ts'
@@ -228,6 +229,22 @@ test('A13: the token file is read again when it changes, and the last good token
   )
   const missing = connect(t, { url: lying.url, tokenFile: join(dir, 'none') })
   await assert.rejects(missing.client.get('k', signal), code('CONSUL_DENIED'))
+})
+
+test('H9: no error of a request shows the token, however deep it is printed', async (t: TestContext) => {
+  const script: readonly Lie[] = [
+    { status: 403, body: 'Permission denied' },
+    { status: 500 },
+    { ending: 'cut' },
+    { ending: 'reset' },
+  ]
+  const lying = await startLyingConsul(t, ({ nth }) => script[nth] ?? {})
+  const { client, signal } = connect(t, { url: lying.url, token: 'canary-7f3e' })
+  for (const _ of script) {
+    const error = await client.put('k', bytes('v'), signal).catch((caught: unknown) => caught)
+    assert.ok(error instanceof FleetError)
+    assert.doesNotMatch(inspect(error, { depth: 20 }), /canary-7f3e/)
+  }
 })
 
 test('A20: a transaction of more than 64 operations is refused before it is sent', async (t: TestContext) => {
