@@ -1,7 +1,7 @@
 // Owns manifests made up for tests: small trees, placed in frames as a publisher would, without any bytes behind them.
 import { createHash } from 'node:crypto'
 import type { BuildId, Digest, Name } from '#fleet/build.ts'
-import { CHUNK_BYTES, type Entry, type Frame, type Manifest, treeDigestOf } from '#fleet/manifest.ts'
+import { CHUNK_BYTES, type Entry, encodeManifest, type Frame, type Manifest, treeDigestOf } from '#fleet/manifest.ts'
 import { MOST } from '#fleet/manifest-rules.ts'
 import { comparePaths, parentOf } from '#fleet/paths.ts'
 
@@ -84,4 +84,29 @@ export function manifestOf(
     frames,
     entries,
   }
+}
+
+/** A small tree with one of each. */
+export const TREE: Readonly<Record<string, Made>> = {
+  'bin/run': { text: '#!/bin/sh', mode: 0o755 },
+  'bin/go': { link: 'run' },
+  'lib/a.js': { text: 'a' },
+  'lib/b': { directory: true, mode: 0o700 },
+  big: { chunks: ['x', 'y'], lastBytes: 5 },
+  empty: { text: '' },
+  ünïcode: { text: 'ü' },
+}
+
+export type Json = {
+  entries: unknown[][]
+  frames: unknown[][]
+  limits: Record<string, unknown>
+  [key: string]: unknown
+}
+
+/** The manifest of TREE, changed by a hostile or clumsy hand. */
+export function tampered(change: (manifest: Json) => void): Uint8Array {
+  const value = JSON.parse(Buffer.from(encodeManifest(manifestOf(TREE))).toString()) as Json
+  change(value)
+  return Buffer.from(JSON.stringify(value))
 }
