@@ -6,8 +6,13 @@ import { readStatus } from '#fleet/wire.ts'
 import type { ConsulClient, Entry } from './client.ts'
 import { type Pace, watch } from './watch.ts'
 
-/** A conductor is one of few: it may look for the first node of a ring each second, and gathers a burst of statuses into one read. */
-const PACE: Partial<Pace> = { absentMs: 1_000, gatherMs: 100 }
+/** A conductor is one of few: it may look for the first node of a ring each second. */
+const PACE: Partial<Pace> = { absentMs: 1_000 }
+
+/** A burst of statuses becomes one read, and 10,000 nodes, 4 MB, are read once a second and not each time one of them speaks. */
+function gatherMs(entries: readonly Entry[]): number {
+  return 100 + entries.length / 10
+}
 
 /** The roster of an app's rings. A status that cannot be read is left out and logged: it is of no known node. */
 export function statusBoard(
@@ -29,6 +34,7 @@ export function statusBoard(
         print: (entries: readonly Entry[]) =>
           entries.map((entry) => `${entry.key} ${entry.modifyIndex} ${entry.session}`).join('\n'),
         isAbsent: (entries: readonly Entry[]) => entries.length === 0,
+        gatherMs,
       }
       const { clock, log, waitMs } = client
       const world = { clock, log, waitMs, pace: { ...PACE, ...options.pace } }

@@ -15,8 +15,6 @@ export interface Pace {
   readonly deniedMs: number
   /** A missing key wakes on every write in the datacenter, so it is asked for and not waited for. */
   readonly absentMs: number
-  /** Least time between two answers, to gather many changes in one. */
-  readonly gatherMs: number
 }
 
 export const PACE: Pace = {
@@ -25,7 +23,6 @@ export const PACE: Pace = {
   errors: { floorMs: 200, ceilingMs: 30_000 },
   deniedMs: 30_000,
   absentMs: 15_000,
-  gatherMs: 0,
 }
 
 /** What is watched. */
@@ -36,6 +33,8 @@ export interface Watched<value> {
   /** Equal prints: the same content. An answer is no proof of a change. */
   print(value: value): string
   isAbsent(value: value): boolean
+  /** Least time to wait after a change, to gather many in one answer; for what is large to read. */
+  gatherMs?(value: value): number
 }
 
 /** `answer`: new content, or the same after a `trouble` that is over. `trouble`: no good answer for `sinceMs`. */
@@ -120,7 +119,11 @@ export async function* watch<value>(
     if (wentBack) log.debug('consul index went back', { key: watched.what, from: index, to: seen })
     index = wentBack ? 0 : seen
     const soon = goodAt - began < 0.9 * world.waitMs
-    const waitMs = changed ? Math.max(pace.gatherMs, waitForChange()) : soon ? waitWhenIdle() : 0
+    const waitMs = changed
+      ? Math.max(watched.gatherMs?.(answer.value) ?? 0, waitForChange())
+      : soon
+        ? waitWhenIdle()
+        : 0
     // Up to a tenth more, so that a fleet that was slowed down together does not ask in step.
     await rest(waitMs * (1 + 0.1 * clock.random()), clock, signal)
   }

@@ -19,7 +19,7 @@ export type Fault =
   | { readonly kind: 'corrupt'; readonly atByte: number }
   | { readonly kind: 'delay'; readonly ms: number }
 
-export interface Proxy {
+export interface FaultProxy {
   readonly url: string
   readonly port: number
   /** Holds for open connections too, from their next byte on. */
@@ -30,7 +30,7 @@ export interface Proxy {
 }
 
 /** A proxy on a free port of 127.0.0.1 before `upstream` (a URL or `host:port`). Closed by `t.after`. */
-export async function startProxy(t: Pick<TestContext, 'after'>, upstream: string): Promise<Proxy> {
+export async function startProxy(t: Pick<TestContext, 'after'>, upstream: string): Promise<FaultProxy> {
   const { hostname, port, protocol } = new URL(upstream.includes('://') ? upstream : `tcp://${upstream}`)
   const sockets = new Set<Socket>()
   let fault: Fault = { kind: 'none' }
