@@ -1,5 +1,6 @@
 // Owns the command line of `conduct`: its verbs, options and help texts, and nothing of what they do.
 import { Command, CommanderError, InvalidArgumentError, type OutputConfiguration } from 'commander'
+import { isBuildId } from '#fleet/build.ts'
 import { publish } from './publish.ts'
 import { release } from './release.ts'
 import { rollback } from './rollback.ts'
@@ -44,6 +45,11 @@ function duration(text: string): number {
 function count(text: string): number {
   if (/^[1-9]\d{0,5}$/.test(text)) return Number(text)
   throw new InvalidArgumentError('A count is a whole number above zero.')
+}
+
+function buildId(text: string): string {
+  if (isBuildId(text)) return text
+  throw new InvalidArgumentError(`${JSON.stringify(text)} is not a build id.`)
 }
 
 const append = (value: string, before: readonly string[] = []): readonly string[] => [...before, value]
@@ -132,7 +138,7 @@ function createProgram(invoke: (invocation: Invocation) => void, streams: Output
   verb('builds', listed, (bench, options) => builds(bench, { limit: Number(options.limit) }))
 
   const released = changing(program.command('release'))
-    .argument('[build]', 'the build (default: the newest that may be released)')
+    .argument('[build]', 'the build (default: the newest that may be released)', buildId)
     .description('bring a build to every node of the rings; goes on with an open rollout of the same build')
     .option('--adopt', 'take over a target that was written by hand, is unreadable or gone')
     .option('--restart', 'run drain, hooks and verify again where the build runs already')
@@ -154,7 +160,7 @@ function createProgram(invoke: (invocation: Invocation) => void, streams: Output
 
   const rolledBack = changing(program.command('rollback'))
     .description('bring back what ran before, in waves; never asks, and waits for nobody who is dead')
-    .option('--to <build>', 'a build by name, or "previous": the one before what runs now')
+    .option('--to <build>', 'a build by name, or "previous": the one before what runs now', buildId)
     .option('--now', 'all nodes at once, whatever maxUnavailable says')
     .addHelpText('after', ROLLBACK_HELP)
   verb('rollback', rolledBack, (bench, options) =>

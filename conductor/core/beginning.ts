@@ -121,10 +121,7 @@ function unfit(view: RingView, facts: ReleaseFacts, adopt: boolean): Refusal | n
     return refuse('ORPHAN_WRITE', `${ring} runs ${force.build.build} in part: conduct rollback settles it first`)
   }
   if (adopt) return null
-  if (standing.kind === 'gone') {
-    const fix = known ? 'conduct release --adopt writes it anew' : `conduct init --ring ${ring} creates it`
-    return refuse('TARGET_GONE', `the ${nodes.length} nodes of ${ring} keep what they run; ${fix}`)
-  }
+  if (standing.kind === 'gone' && !known) return refuse('NOT_INITIALISED', `conduct init --ring ${ring} creates it`)
   if (standing.kind !== 'record') {
     return refuse('ORPHAN_WRITE', `${describeStanding(view)}; nothing was written`)
   }

@@ -98,7 +98,7 @@ export async function conducting(
     readonly url: string
     readonly nodes: number
     readonly rings?: readonly string[]
-    readonly config?: readonly string[]
+    readonly init?: boolean
   },
 ): Promise<Conducting> {
   const { url, rings = [RING] } = options
@@ -111,6 +111,9 @@ export async function conducting(
     await Promise.all(nodes.map((node) => node.die()))
     client.close()
   })
+  const book = ledger(client, { app: APP })
+  // A key that is missing is looked for only now and then: nodes start where it is there.
+  if (options.init !== false) await book.init(rings as readonly Name[], stop.signal)
   const broken = new Set<string>()
   const living: Promise<void>[] = []
   const nodes: LiveNode[] = []
@@ -130,7 +133,7 @@ export async function conducting(
     client,
     nodes,
     broken,
-    ledger: ledger(client, { app: APP }),
+    ledger: book,
     locks: locks(client, { app: APP }),
     start,
     conduct: (...argv) => start(...argv).end,
@@ -193,18 +196,25 @@ export function entryOf(build: BuildId): CatalogEntry {
   }
 }
 
-/** Runs one command line in this process, as on a pipe. */
-export function run(argv: readonly string[], env: Readonly<Record<string, string>> = {}, cwd = '/'): Running {
+/** Runs one command line in this process, as on a pipe, or as on a terminal. */
+export function run(
+  argv: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+  cwd = '/',
+  terminal: { readonly isTTY?: boolean; readonly columns?: number } = {},
+): Running {
   let stdout = ''
   let stderr = ''
   const stop = new AbortController()
   const world: World = {
     stdout: {
+      ...terminal,
       write: (text: string) => {
         stdout += text
       },
     },
     stderr: {
+      ...terminal,
       write: (text: string) => {
         stderr += text
       },

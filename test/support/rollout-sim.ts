@@ -50,6 +50,10 @@ export class SimNode {
   phase: Phase = 'idle'
   refusal: Refusal | null = null
   silent = false
+  /** Hangs in whatever it does. */
+  stalled = false
+  /** How often its hot link moved. */
+  swaps = 0
   said: NodeStatus
   private from: BuildId | null = null
 
@@ -84,6 +88,7 @@ export class SimNode {
 
   /** One small step of its work. @param healthy whether a build passes its verification here */
   work(healthy: (build: BuildId) => boolean): void {
+    if (this.stalled) return
     const { hot, cold } = this.wanted()
     switch (this.phase) {
       case 'idle':
@@ -104,6 +109,7 @@ export class SimNode {
         else {
           this.cold = this.hot
           this.hot = hot
+          this.swaps += 1
           this.phase = 'verifying'
         }
         return
