@@ -1,6 +1,6 @@
 // Owns the proof that a puller may die at every step of a deploy: hot always leads to a whole build, and the next start gets through.
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { cpSync, readlinkSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
@@ -12,28 +12,22 @@ import { putFiles, type TestBuild, testNode, testStore } from '#test/support/tre
 
 const STAGER = fileURLToPath(new URL('../support/tree-stager.ts', import.meta.url))
 
-async function runStager(
-  root: string,
-  store: string,
-  build: TestBuild,
-  failpoint: string | null,
-): Promise<number | string> {
-  const env = { ...process.env, ...(failpoint && { HOTCOLD_FAILPOINT: failpoint }) }
-  const child: ChildProcess = spawn(process.execPath, [STAGER, root, store, build.build, build.manifest], {
-    env,
-    stdio: ['ignore', 'ignore', failpoint === null ? 'inherit' : 'ignore'],
+/** Runs one deploy. @returns the signal or code that it ended with, and the error code that it printed */
+async function runStager(root: string, store: string, build: TestBuild, failpoint: string): Promise<[unknown, string]> {
+  const child = spawn(process.execPath, [STAGER, root, store, build.build, build.manifest], {
+    env: { ...process.env, HOTCOLD_FAILPOINT: failpoint },
+    stdio: ['ignore', 'pipe', 'inherit'],
   })
-  const [code, signal] = (await once(child, 'exit')) as [number | null, string | null]
-  return signal ?? code ?? -1
+  let printed = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    printed += text
+  })
+  const [code, signal] = (await once(child, 'close')) as [number | null, string | null]
+  return [signal ?? code, printed]
 }
 
-/** Steps of a deploy at which something becomes true, or stops being true; see `disk.ts` for what they are. */
-const STEPS = [
-  ...['manifest.rename', 'unseal', 'stage.remove', 'stage.place@3', 'stage.mode', 'syncfs', 'seal.rename', 'seal.sync'],
-  ...['marks.rename@2', 'swap.rename', 'swap.sync', 'cold.rename'],
-]
-
-test('D1: a puller killed at any step of a deploy leaves hot whole, and the next one gets through', async (t: TestContext) => {
+/** A root that runs b1 and has b0 armed in cold, as a template, and b2 to deploy. */
+async function beforeDeploy(t: TestContext) {
   const shop = await testStore(t)
   const files = { 'a/one': 'one', 'a/two': 'two', 'b/three': 'three' }
   const zero = await shop.publishFiles('b0', { ...files, only: 'zero' })
@@ -47,11 +41,25 @@ test('D1: a puller killed at any step of a deploy leaves hot whole, and the next
   await template.deploy(one)
   await template.stage(zero, 'sweep')
   await template.trees.close(true)
-
-  const killAt = async (step: string): Promise<void> => {
-    const root = await tmp(t, 'killed')
+  const copy = async () => {
+    const root = await tmp(t, 'copy')
     cpSync(template.root, root, { recursive: true, preserveTimestamps: true, verbatimSymlinks: true })
-    const end = await runStager(root, shop.directory, two, `${step}:kill`)
+    return root
+  }
+  return { shop, one, two, copy }
+}
+
+/** Steps of a deploy at which something becomes true, or stops being true; see `disk.ts` for what they are. */
+const STEPS = [
+  ...['manifest.rename', 'unseal', 'stage.remove', 'stage.place@3', 'stage.mode', 'syncfs', 'seal.rename', 'seal.sync'],
+  ...['marks.rename@2', 'swap.rename', 'swap.sync', 'cold.rename'],
+]
+
+test('D1: a puller killed at any step of a deploy leaves hot whole, and the next one gets through', async (t: TestContext) => {
+  const { shop, one, two, copy } = await beforeDeploy(t)
+  const killAt = async (step: string): Promise<void> => {
+    const root = await copy()
+    const [end] = await runStager(root, shop.directory, two, `${step}:kill`)
     assert.equal(end, 'SIGKILL', `${step} is passed`)
     const hot = readlinkSync(join(root, 'hot'))
     const expected = hot === 'trees/b' ? one : two
@@ -73,5 +81,26 @@ test('D1: a puller killed at any step of a deploy leaves hot whole, and the next
     for (const step of left) await killAt(step)
   }
   await Promise.all([lane(), lane()])
-  assert.equal(await runStager(template.root, shop.directory, two, null), 0)
+  assert.deepEqual(await runStager(await copy(), shop.directory, two, ''), [0, ''])
+})
+
+const FAULTS = [
+  ['syncfs:error:EIO', 'DISK_ERROR'],
+  ['seal.fsync:error:EIO', 'DISK_ERROR'],
+  ['stage.write@2:error:EDQUOT', 'DISK_QUOTA'],
+  ['swap.rename:error:EIO', 'SWAP_FAILED'],
+] as const
+
+test('C5, C7: a disk that reports an error costs the attempt, never hot; what could not be synced is not believed again', async (t: TestContext) => {
+  const { shop, one, two, copy } = await beforeDeploy(t)
+  const failAt = async ([failpoint, code]: (typeof FAULTS)[number]): Promise<void> => {
+    const root = await copy()
+    assert.deepEqual(await runStager(root, shop.directory, two, failpoint), [1, code], failpoint)
+    const node = await testNode(t, { root, store: shop.store })
+    assert.deepEqual(node.hotLines(), one.lines, failpoint)
+    if (failpoint.startsWith('syncfs')) assert.deepEqual(node.linesOf('a'), [], 'the poisoned tree was discarded')
+    await node.deploy(two)
+    assert.deepEqual(node.hotLines(), two.lines, failpoint)
+  }
+  await Promise.all(FAULTS.map(failAt))
 })

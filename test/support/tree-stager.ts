@@ -2,6 +2,7 @@
 import { fileStore } from '#adapters/file/store.ts'
 import { systemClock } from '#adapters/runtime/clock.ts'
 import type { BuildId, Digest } from '#fleet/build.ts'
+import { isFleetError } from '#fleet/errors.ts'
 import { openTrees } from '#puller/shell/trees.ts'
 import { APP, QUICK } from './tree-options.ts'
 
@@ -14,17 +15,21 @@ const world = {
   log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
   node: 'node-1',
 }
-const trees = await openTrees({ root, app: APP, ...QUICK }, world)
-const options = { signal: new AbortController().signal, onProgress: () => undefined }
-const before = await trees.survey()
-if (before.hot?.manifest !== manifest) {
-  const order = { build: build as BuildId, manifest: manifest as Digest }
-  await trees.stage(
-    { ...order, mode: before.cold?.manifest === manifest && !before.armed ? 'sweep' : 'stage' },
-    options,
-  )
-  await trees.swap(before.coldTree)
+
+async function deploy(): Promise<void> {
+  const trees = await openTrees({ root, app: APP, ...QUICK }, world)
+  const options = { signal: new AbortController().signal, onProgress: () => undefined }
+  const before = await trees.survey()
+  if (before.hot?.manifest !== manifest) {
+    await trees.stage({ build: build as BuildId, manifest: manifest as Digest, mode: 'stage' }, options)
+    await trees.swap(before.coldTree)
+  }
+  const { cold } = await trees.survey()
+  if (cold !== null) await trees.stage({ ...cold, mode: 'sweep' }, options)
+  await trees.close(true)
 }
-const after = await trees.survey()
-if (after.cold !== null) await trees.stage({ ...after.cold, mode: 'sweep' }, options)
-await trees.close(true)
+
+await deploy().catch((error: unknown) => {
+  process.stdout.write(isFleetError(error) ? error.code : String(error))
+  process.exit(1)
+})
