@@ -100,7 +100,8 @@ export function statusSink(
   async function explain(id: string, signal: AbortSignal): Promise<void> {
     const { value: entry } = await client.get(key, signal)
     const stranger = entry !== null && entry.session !== null && entry.session !== id
-    const double = entry !== null && entry.session === id && entry.flags !== mark && lastIndex !== null
+    // Above our own last write: below it, Consul was restored from a snapshot and shows what a former process of ours wrote.
+    const double = entry?.session === id && entry.flags !== mark && lastIndex !== null && entry.modifyIndex > lastIndex
     if (stranger || double) {
       const how = double ? 'with the same session, as a copied machine does' : `with session ${entry.session}`
       const detail = `another puller reports as ${node} of ${app}/${ring}, ${how}; this one keeps what it runs and stays unseen`

@@ -4,9 +4,10 @@ import { connect as connectTo, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { statusBoard } from '#adapters/consul/board.ts'
+import { statusSink } from '#adapters/consul/sink.ts'
 import { connect } from '#test/support/connect.ts'
 import { startCluster, startConsul } from '#test/support/consul.ts'
-import { APP, code, RING, statusOf } from '#test/support/ports.ts'
+import { APP, code, RING, shelf, statusOf } from '#test/support/ports.ts'
 import { tmp } from '#test/support/tmp.ts'
 import { until } from '#test/support/until.ts'
 import { KEY, watching } from '#test/support/watching.ts'
@@ -38,6 +39,23 @@ test('A4: a restored snapshot is told as what stands there now, with an older re
   await until('the old record', () => watch.seen().at(-1) === 'b1')
   await consul.kv.put(KEY, 'b3')
   await until('the next write', () => watch.seen().at(-1) === 'b3')
+})
+
+test('A4: a status written by a former process of this node, back from a snapshot, is no second puller', async (t: TestContext) => {
+  const consul = await startConsul(t)
+  const snapshot = join(await tmp(t), 'snapshot')
+  const { client, signal } = connect(t, { url: consul.url })
+  const kept = shelf()
+  const sinks = [1, 2].map(() => statusSink(client, { app: APP, ring: RING, node: 'n1', shelf: kept }))
+  const [before, after] = sinks
+  t.after(() => Promise.all(sinks.map((sink) => sink.close())))
+  await before?.publish(statusOf('n1'), signal)
+  await consul.cli('snapshot', 'save', snapshot)
+  await after?.publish(statusOf('n1', { generation: 8 }), signal)
+  await consul.cli('snapshot', 'restore', snapshot)
+  await after?.publish(statusOf('n1', { generation: 9 }), signal)
+  const [node] = await statusBoard(client, { app: APP }).roster(RING, signal)
+  assert.deepEqual([node?.status.generation, node?.silent], [9, false])
 })
 
 test('A16: a watch goes on over the restart of its agent', async (t: TestContext) => {
