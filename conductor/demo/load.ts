@@ -7,7 +7,7 @@ import { type Answer, judge, type LoadOrder, type NodeLoad, type Sighting } from
 const TICK_MS = 20
 const REPORT_MS = 250
 const ANSWER_TIMEOUT_MS = 40_000
-const MAX_FAILURES_KEPT = 5
+const MAX_REASONS_KEPT = 3
 
 // One agent keeps connections alive; as many of them as requests are open at once.
 const agent = new Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY, maxFreeSockets: 1_024 })
@@ -47,7 +47,9 @@ function settle(node: string, load: NodeLoad, answer: Answer, tookMs: number): v
     load.build = answer.build
     sightings.push({ node, build: answer.build, atMs: clock.now() })
   }
-  if (answer.verdict !== 'served' && load.why.length < MAX_FAILURES_KEPT) load.why.push(answer.why)
+  if (answer.verdict !== 'served' && load.why[answer.verdict].length < MAX_REASONS_KEPT) {
+    load.why[answer.verdict].push(answer.why)
+  }
 }
 
 function report(): void {
@@ -77,7 +79,16 @@ process.on('message', (order: LoadOrder | 'stop') => {
     return
   }
   for (const node of Object.keys(order.urls)) {
-    nodes.set(node, { sent: 0, served: 0, failed: 0, mixed: 0, open: 0, longestMs: 0, build: '', why: [] })
+    nodes.set(node, {
+      sent: 0,
+      served: 0,
+      failed: 0,
+      mixed: 0,
+      open: 0,
+      longestMs: 0,
+      build: '',
+      why: { failed: [], mixed: [] },
+    })
   }
   setInterval(report, REPORT_MS)
   drive(order).catch((error: unknown) => {

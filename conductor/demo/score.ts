@@ -52,12 +52,15 @@ export interface Totals {
   readonly longestMs: number
   /** Requests a second to the node that was asked least. */
   readonly leastPerSecond: number
-  readonly why: readonly string[]
+  /** A few reasons, with the node that gave them. */
+  readonly why: { readonly failed: readonly string[]; readonly mixed: readonly string[] }
 }
 
 export function totalsOf(report: LoadReport, elapsedMs: number): Totals {
   const nodes = Object.entries(report.nodes)
   const sum = (of: (load: NodeLoad) => number): number => nodes.reduce((total, [, load]) => total + of(load), 0)
+  const reasons = (of: 'failed' | 'mixed'): readonly string[] =>
+    nodes.flatMap(([node, load]) => load.why[of].map((why) => `${node}: ${why}`)).slice(0, 2)
   return {
     sent: sum((load) => load.sent),
     served: sum((load) => load.served),
@@ -65,7 +68,7 @@ export function totalsOf(report: LoadReport, elapsedMs: number): Totals {
     mixed: sum((load) => load.mixed),
     longestMs: Math.max(0, ...nodes.map(([, load]) => load.longestMs)),
     leastPerSecond: elapsedMs <= 0 ? 0 : Math.min(...nodes.map(([, load]) => (load.sent * 1_000) / elapsedMs)),
-    why: nodes.flatMap(([node, load]) => load.why.map((why) => `${node}: ${why}`)),
+    why: { failed: reasons('failed'), mixed: reasons('mixed') },
   }
 }
 
@@ -83,8 +86,8 @@ export interface Findings {
 export function broken(findings: Findings): readonly string[] {
   const { totals, rollback, reverted, surprises } = findings
   const said: string[] = [...surprises]
-  if (totals.failed > 0) said.push(`${totals.failed} requests failed (${totals.why.join('; ')})`)
-  if (totals.mixed > 0) said.push(`${totals.mixed} answers mixed two builds (${totals.why[0] ?? ''})`)
+  if (totals.failed > 0) said.push(`${totals.failed} requests failed (${totals.why.failed.join('; ')})`)
+  if (totals.mixed > 0) said.push(`${totals.mixed} answers mixed two builds (${totals.why.mixed.join('; ')})`)
   if (totals.served === 0) said.push('no request was served')
   if (totals.sent !== totals.served + totals.failed + totals.mixed) said.push('some requests were never answered')
   if (totals.leastPerSecond < PROMISED_PER_SECOND) {

@@ -19,8 +19,8 @@ export interface NodeLoad {
   longestMs: number
   /** The build of the newest whole answer, "" before the first. */
   build: string
-  /** The first few reasons of failed and mixed answers. */
-  readonly why: string[]
+  /** The first few reasons of failed and of mixed answers. */
+  readonly why: { readonly failed: string[]; readonly mixed: string[] }
 }
 
 /** The moment, wall time, at which a node's answers changed to another build. */

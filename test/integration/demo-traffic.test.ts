@@ -87,7 +87,7 @@ test('a swap under load without a drain mixes two builds in one answer, and the 
   const total = await load.finish()
   assert.ok(total.mixed > 0, 'no answer was mixed: skipping the drain would go unnoticed')
   assert.equal(total.failed, 0)
-  assert.match(total.why[0] ?? '', /layout of build-1, content of build-2/)
+  assert.match(total.why.mixed[0] ?? '', /layout of build-1, content of build-2/)
 })
 
 test('a drained node holds new requests: a swap mixes nothing and every request is answered', async (t: TestContext) => {

@@ -11,7 +11,7 @@ const totals: Totals = {
   mixed: 0,
   longestMs: 12,
   leastPerSecond: 60,
-  why: [],
+  why: { failed: [], mixed: [] },
 }
 const kept: Findings = {
   totals,
@@ -27,7 +27,10 @@ test('a demo that kept its promises has nothing to say', () => {
 
 test('each promise that was broken is a sentence and so an exit of 1', () => {
   const cases: readonly [Findings, RegExp][] = [
-    [{ ...kept, totals: { ...totals, served: 99, failed: 1, why: ['node-1: socket'] } }, /1 requests failed .*socket/],
+    [
+      { ...kept, totals: { ...totals, served: 99, failed: 1, why: { failed: ['node-1: socket'], mixed: [] } } },
+      /1 requests failed .*socket/,
+    ],
     [{ ...kept, totals: { ...totals, served: 99, mixed: 1 } }, /mixed two builds/],
     [{ ...kept, totals: { ...totals, served: 99 } }, /never answered/],
     [{ ...kept, totals: { ...totals, sent: 0, served: 0 } }, /no request was served/],
@@ -75,7 +78,7 @@ test('totals sum the nodes and name the one that was asked least', () => {
     open: 0,
     longestMs: sent,
     build: 'one',
-    why: [],
+    why: { failed: [], mixed: [] },
   })
   const report = { nodes: { a: load(600), b: load(500) }, sightings: [], over: true }
   const summed = totalsOf(report, 10_000)

@@ -14,7 +14,7 @@ const load = (build: string, open = 1): NodeLoad => ({
   open,
   longestMs: 2_500,
   build,
-  why: [],
+  why: { failed: [], mixed: [] },
 })
 const report: LoadReport = {
   nodes: { a: load('x-1'), b: load('x-2', 40) },
@@ -24,7 +24,15 @@ const report: LoadReport = {
 
 test('the table shows bytes against the build, and times from the write of the key to the first and last answer', () => {
   const findings: Findings = {
-    totals: { sent: 2_000, served: 2_000, failed: 0, mixed: 0, longestMs: 2_500, leastPerSecond: 59.94, why: [] },
+    totals: {
+      sent: 2_000,
+      served: 2_000,
+      failed: 0,
+      mixed: 0,
+      longestMs: 2_500,
+      leastPerSecond: 59.94,
+      why: { failed: [], mixed: [] },
+    },
     acts: [
       { title: 'release of build 2', build: 'x-2', writtenAtMs: 1_000, fetchedBytes: 2_048, artifactBytes: 102_400 },
       { title: 'rollback to build 1', build: 'x-1', writtenAtMs: 9_000, fetchedBytes: 0, artifactBytes: 102_400 },
