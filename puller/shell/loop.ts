@@ -116,31 +116,23 @@ export function startLoop(start: Step, world: LoopWorld): Loop {
       await carryOut(done)
       world.onChange(state, event)
     }
+    // In the same breath as the last look at the queue: an event sent a moment later must find nobody turning, or nobody would take it.
+    turning = false
   }
 
   function send(event: NodeEvent): void {
     queue.push(event)
     if (turning) return
     turning = true
-    turn().then(
-      () => {
-        turning = false
-      },
-      (error: unknown) => ended.reject(error),
-    )
+    turn().catch(ended.reject)
   }
 
   log.debug('recovered', { phase: state.phase, state: JSON.stringify(state) })
   turning = true
   carryOut(start)
     .then(() => world.onChange(state, null))
-    .then(() => turn())
-    .then(
-      () => {
-        turning = false
-      },
-      (error: unknown) => ended.reject(error),
-    )
+    .then(turn)
+    .catch(ended.reject)
   return { state: () => state, troubles: () => (trouble === null ? [] : [trouble]), send, ended: ended.promise }
 }
 

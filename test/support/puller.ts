@@ -63,6 +63,13 @@ export interface OneNode {
 
 /** A node that is not started yet; everything it starts ends with the test. */
 export async function oneNode(t: TestContext, more: Readonly<Record<string, unknown>> = {}): Promise<OneNode> {
+  let child: ChildProcess | null = null
+  // Before the directory goes: hooks run in the order they were registered.
+  t.after(async () => {
+    await node?.stop('SIGKILL')
+    if (process.env.KEEP) await (await import('node:fs/promises')).copyFile(logPath, '/tmp/keep.log')
+  })
+  let node: OneNode | null = null
   const dir = await tmp(t, 'node')
   const root = join(dir, 'root')
   const storeDir = join(dir, 'store')
@@ -75,7 +82,6 @@ export async function oneNode(t: TestContext, more: Readonly<Record<string, unkn
   const builds = new Map<string, Digest>()
   const configPath = join(dir, 'puller.yaml')
   const logPath = join(dir, 'puller.log')
-  let child: ChildProcess | null = null
   const ended = (running: ChildProcess): Promise<number | null> =>
     running.exitCode !== null || running.signalCode !== null
       ? Promise.resolve(running.exitCode)
@@ -112,7 +118,7 @@ export async function oneNode(t: TestContext, more: Readonly<Record<string, unkn
       .filter((line) => line.startsWith('{'))
       .map((line) => JSON.parse(line) as LogLine)
   }
-  const node: OneNode = {
+  const one: OneNode = {
     dir,
     root,
     storeDir,
@@ -193,8 +199,8 @@ export async function oneNode(t: TestContext, more: Readonly<Record<string, unkn
       return child?.pid
     },
   }
-  t.after(() => node.stop('SIGKILL'))
-  return node
+  node = one
+  return one
 }
 
 /** Which tree `hot` leads to. */
