@@ -39,7 +39,7 @@ export const conductSchema = v.strictObject({
   app: v.optional(name),
   consul: v.optional(
     v.strictObject({
-      url: v.optional(text),
+      url: v.optional(text, 'http://127.0.0.1:8500'),
       token: v.optional(text),
       tokenFile: v.optional(text),
       prefix: v.optional(text),

@@ -139,7 +139,7 @@ function storeOf({ store }: Settings): StoreOptions {
 
 /** The address is settled by now; what is left out stays left out. */
 function consulOf({ consul }: Settings): ConsulOptions {
-  const { url = 'http://127.0.0.1:8500', ...rest } = consul
+  const { url, ...rest } = consul
   return { url, ...given(rest) }
 }
 

@@ -146,7 +146,6 @@ export const ERRORS = {
   ROLLOUT_FAILED: { kind: 'failed', title: 'The rollout did not succeed' },
   NOT_CONVERGED: { kind: 'failed', title: 'Not every node arrived in time', fix: 'conduct status' },
   NO_ELIGIBLE_BUILD: { kind: 'refused', title: 'There is no build to release', fix: 'conduct publish DIR' },
-  CONFIRMATION_NEEDED: { kind: 'usage', title: 'This needs a yes', fix: 'add --yes' },
 } as const satisfies Record<string, ErrorSpec>
 
 export type ErrorCode = keyof typeof ERRORS

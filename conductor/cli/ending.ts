@@ -3,6 +3,7 @@
 import type { NodePicture, RingPicture } from '#conductor/core/picture.ts'
 import type { Driven } from '#conductor/shell/reconcile.ts'
 import { formatDuration } from '#fleet/duration.ts'
+import type { ErrorCode } from '#fleet/errors.ts'
 import type { Rollout } from '#fleet/rollout.ts'
 import { wordsOf } from './render.ts'
 import { plain } from './reporter.ts'
@@ -13,6 +14,8 @@ import type { Bench } from './world.ts'
 /** What a script may want to know of an end, beside the picture. */
 export interface Ending {
   readonly exit: number
+  /** What kept the verb from being done, as a code of the error table. */
+  readonly code?: ErrorCode
   readonly lines: readonly string[]
 }
 
@@ -22,7 +25,7 @@ export async function conclude(bench: Bench, ending: Ending): Promise<number> {
   report.settle()
   if (report.json) {
     const { picture } = await look(bench)
-    report.document({ ...picture, result: { exit: ending.exit, sentences: ending.lines } })
+    report.document({ ...picture, result: { exit: ending.exit, code: ending.code ?? null, sentences: ending.lines } })
   } else for (const line of ending.lines) report.result(line)
   return ending.exit
 }
@@ -37,13 +40,14 @@ export function endOfRelease(driven: Driven, rings: readonly RingPicture[], ms: 
   const time = formatDuration(ms)
   if (end === 'late') {
     const open = `the rollout ${rollout.id} is open: conduct release ${build} goes on with it, conduct rollback takes it back`
-    return { exit: 1, lines: [`Not done after ${time}: ${open}.`, ...strays(rings, build)] }
+    return { exit: 1, code: 'NOT_CONVERGED', lines: [`Not done after ${time}: ${open}.`, ...strays(rings, build)] }
   }
   if (end === 'held') {
     const hold = rollout.hold
     const help = 'conduct rollback goes back, conduct release --adopt takes it over'
     return {
       exit: 3,
+      code: 'ORPHAN_WRITE',
       lines: [`On hold after ${time}: ${plain(hold?.reason ?? 'held')}. Nothing more was written: ${help}.`],
     }
   }
@@ -62,13 +66,18 @@ export function endOfRelease(driven: Driven, rings: readonly RingPicture[], ms: 
     const help = 'conduct publish a better one and release it'
     return {
       exit: 1,
+      code: 'NO_PREVIOUS',
       lines: [`${build} failed after ${time} and there is no previous build to go back to: ${why}.`, `Try: ${help}`],
     }
   }
   const lines = touched(rollout, rings).map(({ ring, counts }) =>
     backLine(rollout, ring, counts.converged, counts.total),
   )
-  return { exit: 1, lines: [`${build} was rolled back, after ${time}: ${why}.`, ...lines, ...refusals(rings, build)] }
+  return {
+    exit: 1,
+    code: 'ROLLOUT_FAILED',
+    lines: [`${build} was rolled back, after ${time}: ${why}.`, ...lines, ...refusals(rings, build)],
+  }
 }
 
 export function endOfRollback(driven: Driven, rings: readonly RingPicture[], ms: number): Ending {
@@ -79,6 +88,7 @@ export function endOfRollback(driven: Driven, rings: readonly RingPicture[], ms:
   if (end !== 'over') {
     return {
       exit: 1,
+      code: 'NOT_CONVERGED',
       lines: [
         `Not every node is back after ${time}: conduct rollback waits on.`,
         ...lines,
@@ -89,6 +99,7 @@ export function endOfRollback(driven: Driven, rings: readonly RingPicture[], ms:
   if (rollout.phase === 'aborted') {
     return {
       exit: 3,
+      code: 'NO_PREVIOUS',
       lines: [
         `${rollout.build} is the first build of this ring: there is nothing to go back to, and it was left running.`,
       ],

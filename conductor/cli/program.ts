@@ -59,7 +59,7 @@ function reading(command: Command): Command {
     .option('--app <name>', 'the app (default: of the config)')
     .option('--ring <name>', 'a ring, may be repeated (default: the rings of the plan)', append)
     .option('--config <file>', 'config file (default: $HOTCOLD_CONFIG, ./hotcold.yaml, /etc/hotcold/conduct.yaml)')
-    .option('--consul <url>', 'Consul agent (default: of the config, $CONSUL_HTTP_ADDR, http://127.0.0.1:8500)')
+    .option('--consul <url>', 'Consul agent (default: of the config; without one $CONSUL_HTTP_ADDR)')
     .option('--store <url>', 'store of builds: s3://bucket/prefix or file:///dir (default: of the config)')
     .option('--json', 'print one JSON document instead of sentences')
 }

@@ -48,7 +48,7 @@ export function readSettings(common: Common, place: Place, read: (path: string |
   const { maxUnavailable, failureBudget, waveSeconds } = config
   return {
     app: nameOf(app, '--app'),
-    consul: consulOf(config, common, place.env),
+    consul: consulOf(config, common, path === null ? place.env : null),
     store: storeOf(config, common, place.cwd),
     rings: rings.length > 0 ? inOrder(rings, configuredRings(config) ?? CUSTOMARY_RINGS) : configuredRings(config),
     policy: { maxUnavailable, failureBudget, waveMs: waveSeconds * 1_000, allAtOnce: false },
@@ -74,20 +74,16 @@ function configPath(common: Common, { env, cwd }: Place): string | null {
   return FOUND.map((path) => resolve(cwd, path)).find((path) => existsSync(path)) ?? null
 }
 
-/** The variables of Consul's own command line count where the config says nothing. */
-function consulOf(config: ConductConfig, common: Common, env: Place['env']): ConductConfig['consul'] {
+/** Without a config file the variables of Consul's own command line count; with one, nothing but it and the options. */
+function consulOf(config: ConductConfig, common: Common, env: Place['env'] | null): ConductConfig['consul'] {
   const { consul } = config
-  const address = env.CONSUL_HTTP_ADDR
-  const around =
-    address === undefined || address === '' ? undefined : address.includes('://') ? address : `http://${address}`
-  const url = common.consul ?? consul.url ?? around ?? 'http://127.0.0.1:8500'
+  const address = env?.CONSUL_HTTP_ADDR ?? ''
+  const around = address === '' || address.includes('://') ? address : `http://${address}`
+  const url = common.consul ?? (around === '' ? consul.url : around)
   if (!/^https?:\/\/[^/]+/.test(url)) {
-    throw new FleetError(
-      'CONFIG_INVALID',
-      `consul url ${JSON.stringify(url)} is not http://host:port or https://host:port`,
-    )
+    throw new FleetError('CONFIG_INVALID', `consul url ${JSON.stringify(url)} is no address like http://127.0.0.1:8500`)
   }
-  const token = consul.token ?? (consul.tokenFile === undefined ? env.CONSUL_HTTP_TOKEN : undefined)
+  const token = consul.token ?? (consul.tokenFile === undefined ? env?.CONSUL_HTTP_TOKEN : undefined)
   return { ...consul, url, ...(token !== undefined && { token }) }
 }
 
