@@ -19,8 +19,9 @@ export interface Screen {
 export function screenOn(terminal: Terminal): Screen {
   let block: readonly string[] = []
   const erase = (): string => (block.length === 0 ? '' : `\x1b[${block.length}A\x1b[J`)
+  // A line that wrapped would be two to erase. A terminal that does not know its width says 0.
   const text = (lines: readonly string[]): string =>
-    lines.map((line) => `${line.slice(0, (terminal.columns ?? 80) - 1)}\n`).join('')
+    lines.map((line) => `${line.slice(0, (terminal.columns || 80) - 1)}\n`).join('')
   return {
     say(line) {
       terminal.write(`${erase()}${line}\n${text(block)}`)

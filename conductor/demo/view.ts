@@ -1,5 +1,6 @@
 // Owns how the demo looks: the live lines of its nodes, and the table at the end. Text in, text out.
 import { formatBytes, formatDuration } from '#fleet/duration.ts'
+import { PHASES } from '#fleet/node-status.ts'
 import type { Act, Arrival, Findings } from './score.ts'
 import { arrivalOf } from './score.ts'
 import type { LoadReport, Sighting } from './traffic.ts'
@@ -10,6 +11,8 @@ export interface NodeLine {
   readonly phase: string
 }
 
+/** So that the columns stand still while phases change. */
+const LONGEST_PHASE = Math.max(...PHASES.map((phase) => phase.length))
 const COUNT = new Intl.NumberFormat('en')
 
 /** One line a node and one of sums, as they are now. */
@@ -17,9 +20,9 @@ export function liveLines(nodes: readonly NodeLine[], load: LoadReport | null, p
   const rows = nodes.map(({ name, phase }) => {
     const seen = load?.nodes[name]
     const waiting = seen !== undefined && seen.open > perSecond / 4 ? `${seen.open} requests on hold` : ''
-    return [name, phase, shortBuild(seen?.build ?? ''), waiting]
+    return [name, phase.padEnd(LONGEST_PHASE), shortBuild(seen?.build ?? ''), waiting]
   })
-  return [...columns([['node', 'phase', 'answers', ''], ...rows]), sumLine(load)]
+  return ['', ...columns([['node', 'phase', 'answers', ''], ...rows]), sumLine(load)]
 }
 
 function sumLine(load: LoadReport | null): string {

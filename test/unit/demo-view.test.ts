@@ -62,8 +62,8 @@ test('live lines show what each node answers with and which requests wait', () =
     report,
     60,
   )
-  assert.match(lines[1] ?? '', /^a +idle +build 1$/)
-  assert.match(lines[2] ?? '', /^b +swapping +build 2 +40 requests on hold$/)
+  assert.match(lines[2] ?? '', /^a +idle +build 1$/)
+  assert.match(lines[3] ?? '', /^b +swapping +build 2 +40 requests on hold$/)
   assert.equal(lines.at(-1), '2,000 requests served, 0 failed, 0 mixed two builds')
   assert.equal(answersLine(report), 'build 1 on 1, build 2 on 1; 2,000 requests served, 0 failed, 0 mixed two builds')
   assert.equal(shortBuild('other'), 'other')
