@@ -120,6 +120,19 @@ export function openEffects(options: EffectsOptions, world: EffectsWorld): Perfo
     return { type: 'drained', n: job.n }
   }
 
+  /**
+   * What `beforeDrain` did is undone by `afterVerify`, also where the drain is given up: what runs had passed its verification, and a node
+   * that leaves draining goes back into service. Not to be cancelled, and its failure stops nothing: maintenance is lifted either way.
+   */
+  async function undoBeforeDrain(state: NodeState): Promise<void> {
+    if (options.hooks.beforeDrain === undefined) return
+    try {
+      await hook('afterVerify', state, new AbortController().signal)
+    } catch (error) {
+      log.error('hook failed while the drain was undone', { hook: 'afterVerify', error })
+    }
+  }
+
   /** Lifting goes on beside the machine where Consul is away for long: the node is idle by then, and must be able to move again. */
   async function putBack(state: NodeState): Promise<void> {
     lifting?.abort(new Error('the node is put back by another'))
@@ -192,6 +205,7 @@ export function openEffects(options: EffectsOptions, world: EffectsWorld): Perfo
       case 'drain':
         return await attempt('drainFailed', 'DRAIN_TIMEOUT', n, signal, () => takeOut(job, state, signal))
       case 'undrain':
+        if (state.phase === 'draining') await undoBeforeDrain(state)
         await putBack(state)
         return { type: 'undrained', n }
       case 'swap':
