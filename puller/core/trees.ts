@@ -30,7 +30,7 @@ export interface Survey {
   readonly coldTree: TreeName
   /** A swap to `cold` needs no sweep first. */
   readonly armed: boolean
-  /** The puller before this one did not stop by `close(true)` on this boot, and `verify` of the hot tree has not come out clean since. */
+  /** The puller before this one did not stop by `close(true)` on this boot, and the bytes of the hot tree were not all read again since. */
   readonly unclean: boolean
   /** Both seals by tree, for a recovery that must choose when there is no hot link. */
   readonly sealed: Readonly<Record<TreeName, SealedTree | null>>

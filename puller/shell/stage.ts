@@ -28,6 +28,8 @@ export interface StageJob {
   readonly order: StageOrder
   readonly cold: TreeName
   readonly hot: TreeName | null
+  /** Believe nothing of what the seal's record says: every file is hashed again. */
+  readonly doubted: boolean
   readonly signal: AbortSignal
   readonly onProgress: (progress: StageProgress) => void
   /** Orders whose share of the spread was waited for already: a retry must not wait again. */
@@ -142,7 +144,7 @@ export class Staging {
   async #see(walk: Parameters<typeof see>[2], wanted: LocalManifest): Promise<Sight> {
     const { owner } = this.#ground
     const before = this.#before?.manifest.entries
-    const record = this.#seal?.record
+    const record = this.#job.doubted ? undefined : this.#seal?.record
     const vouched = before && record?.ino.length === before.length ? { entries: before, record } : null
     return await see(this.#workers, this.#tree, walk, wanted.manifest.entries, vouched, owner)
   }

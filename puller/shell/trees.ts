@@ -1,26 +1,22 @@
-// Owns the trees of one root: surveying, staging, sweeping, swapping and verifying them, and the small durable files beside them.
-import { lstatSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { BuildId, Digest, Name } from '#fleet/build.ts'
 import { FleetError } from '#fleet/errors.ts'
 import type { Manifest } from '#fleet/manifest.ts'
-import type { Trouble } from '#fleet/node-status.ts'
 import type { BuildStore, Clock, Logger, SessionShelf } from '#fleet/ports.ts'
 import {
-  otherTree,
-  type SealedTree,
   type StageOrder,
   type StageProgress,
   type StageResult,
   type Survey,
+  TREE_NAMES,
   type TreeDifference,
   type TreeName,
 } from '../core/trees.ts'
 import { diskFault } from './disk-faults.ts'
 import { Cabinet, type Shelf } from './durable.ts'
 import { Downloads } from './fetch.ts'
-import { type Ground, sealOf } from './ground.ts'
+import type { Ground } from './ground.ts'
 import {
   emptyDirectory,
   layDirectories,
@@ -34,6 +30,7 @@ import { Manifests } from './manifests.ts'
 import { leaveCleanMark, Marks, takeCleanMark } from './marks.ts'
 import { type RootLock, takeRootLock } from './root-lock.ts'
 import { Staging } from './stage.ts'
+import { sealedIn, surveyOf } from './survey.ts'
 import { verifyTree } from './verify-tree.ts'
 import { Workers } from './workers.ts'
 
@@ -81,7 +78,7 @@ export interface Trees {
   /** The commit point. @throws FleetError `SWAP_FAILED`: survey again to learn where `hot` points */
   swap(to: TreeName): Promise<void>
   /**
-   * Hashes every file again and compares with the manifest; writes nothing. A clean hot tree ends `unclean`.
+   * Hashes every file again and compares with the manifest; writes nothing. When nothing is missing or changed, `unclean` ends for that tree.
    * @throws FleetError `DISK_ERROR` · `STORE_*` when the manifest is not on this node · `TREE_DIFFERS` when the tree has no seal
    */
   verify(tree: TreeName, signal: AbortSignal): Promise<TreeDifference>
@@ -140,7 +137,8 @@ class TreesOnDisk implements Trees {
   readonly #ground: Ground
   readonly #lock: RootLock
   readonly #spread = new Set<string>()
-  #unclean: boolean
+  /** Trees that an unclean stop left in doubt: their seals are believed, not the records in them, until every byte was read again. */
+  readonly #doubted: Set<TreeName>
   #closed = false
 
   constructor(ground: Ground, lock: RootLock, unclean: boolean) {
@@ -149,22 +147,14 @@ class TreesOnDisk implements Trees {
     this.journal = ground.cabinet.jsonShelf('journal.json')
     this.ratchet = ground.cabinet.jsonShelf('ratchet.json')
     this.shelf = ground.cabinet.sessionShelf('session')
-    const hot = this.#hotTree()
+    const hot = readLink(ground.layout, ground.layout.hot)
     // A first start has nothing to distrust.
-    this.#unclean = unclean && hot !== null
+    this.#doubted = new Set(unclean ? TREE_NAMES : [])
     this.#repairCold(hot === 'elsewhere' ? null : hot)
   }
 
   async survey(): Promise<Survey> {
-    const link = this.#hotTree()
-    const hotTree = link === 'elsewhere' ? null : link
-    const sealed = { a: this.#sealed('a'), b: this.#sealed('b') }
-    const hot = hotTree && sealed[hotTree]
-    const coldTree = hotTree === null ? this.#coldWithoutHot(sealed) : otherTree(hotTree)
-    const cold = sealed[coldTree]
-    const armed = this.#ground.marks.isArmed(cold)
-    const hotFault = faultOf(link, hot)
-    return { hot, hotFault, hotTree, cold, coldTree, armed, unclean: this.#unclean, sealed }
+    return surveyOf(this.#ground, this.#doubted)
   }
 
   async stage(
@@ -175,15 +165,18 @@ class TreesOnDisk implements Trees {
     const { cold, coldTree, hotTree, armed } = await this.survey()
     if (order.mode === 'stage' && cold?.manifest === order.manifest) return nothingToDo(armed)
     return await this.#withWorkers(async (workers) => {
-      const job = { order, cold: coldTree, hot: hotTree, spread: this.#spread, ...options }
-      return await new Staging(this.#ground, job, workers).run()
+      const doubted = this.#doubted.has(coldTree)
+      const job = { order, cold: coldTree, hot: hotTree, doubted, spread: this.#spread, ...options }
+      const result = await new Staging(this.#ground, job, workers).run()
+      if (result.armed) this.#doubted.delete(coldTree)
+      return result
     })
   }
 
   async swap(to: TreeName): Promise<void> {
     const { layout, marks, log } = this.#ground
     try {
-      if (this.#sealed(to) === null) throw new FleetError('HOT_BROKEN', `trees/${to} has no seal`)
+      if (sealedIn(this.#ground, to) === null) throw new FleetError('HOT_BROKEN', `trees/${to} has no seal`)
       const from = (await this.survey()).hot
       // Before the link moves: whatever happens in between, an unarmed tree only costs a sweep.
       if (from?.tree !== to) marks.retire(from)
@@ -198,7 +191,7 @@ class TreesOnDisk implements Trees {
   }
 
   async verify(tree: TreeName, signal: AbortSignal): Promise<TreeDifference> {
-    const sealed = this.#sealed(tree)
+    const sealed = sealedIn(this.#ground, tree)
     if (sealed === null) throw new FleetError('TREE_DIFFERS', `trees/${tree} has no seal to verify against`)
     const downloads = new Downloads(this.#ground, this.#ground.fetch)
     const wanted = { build: sealed.build, digest: sealed.manifest }
@@ -207,48 +200,33 @@ class TreesOnDisk implements Trees {
     const difference = await this.#withWorkers((workers) =>
       verifyTree(workers, layout.tree[tree], manifest.entries, owner, signal),
     )
-    const clean = Object.values(difference).every((paths) => paths.length === 0)
-    if (clean && tree === this.#hotTree()) this.#unclean = false
+    // Files that an app added are its own affair: what is doubted is whether the build's reached the disk.
+    if (difference.missing.length + difference.changed.length === 0) this.#doubted.delete(tree)
     return difference
   }
 
   async manifestOf(tree: TreeName): Promise<Manifest | null> {
-    const sealed = this.#sealed(tree)
+    const sealed = sealedIn(this.#ground, tree)
     return sealed && (this.#ground.manifests.load(sealed.manifest)?.manifest ?? null)
   }
 
   async knows(build: BuildId): Promise<Digest | null> {
-    return [this.#sealed('a'), this.#sealed('b')].find((sealed) => sealed?.build === build)?.manifest ?? null
+    return (
+      [sealedIn(this.#ground, 'a'), sealedIn(this.#ground, 'b')].find((sealed) => sealed?.build === build)?.manifest ??
+      null
+    )
   }
 
   async close(clean: boolean): Promise<void> {
     if (this.#closed) return
     this.#closed = true
     try {
-      if (clean && !this.#unclean) leaveCleanMark(this.#ground.layout.state)
+      if (clean && !(await this.survey()).unclean) leaveCleanMark(this.#ground.layout.state)
     } catch (error) {
       this.#ground.log.warn('no clean mark could be left', { error })
     } finally {
       this.#lock.release()
     }
-  }
-
-  #hotTree(): TreeName | 'elsewhere' | null {
-    return readLink(this.#ground.layout, this.#ground.layout.hot)
-  }
-
-  #sealed(tree: TreeName): SealedTree | null {
-    const { layout } = this.#ground
-    // A seal beside nothing proves nothing.
-    if (!lstatSync(layout.tree[tree], { throwIfNoEntry: false })?.isDirectory()) return null
-    const seal = sealOf(this.#ground, tree)
-    return seal && { tree, build: seal.build, manifest: seal.manifest }
-  }
-
-  /** Before the first swap, or with the link lost: a tree that is sealed is kept for cold, so that staging it again finds it. */
-  #coldWithoutHot(sealed: Readonly<Record<TreeName, SealedTree | null>>): TreeName {
-    if (this.#ground.marks.isArmed(sealed.b)) return 'b'
-    return sealed.a === null && sealed.b !== null ? 'b' : 'a'
   }
 
   #repairCold(hot: TreeName | null): void {
@@ -270,15 +248,6 @@ class TreesOnDisk implements Trees {
       }
     }
   }
-}
-
-function faultOf(link: TreeName | 'elsewhere' | null, hot: SealedTree | null): Trouble | null {
-  if (link === null || hot !== null) return null
-  const message =
-    link === 'elsewhere'
-      ? 'hot leads to neither of the two trees'
-      : `hot leads to trees/${link}, which has no valid seal`
-  return { code: 'HOT_BROKEN', message }
 }
 
 function nothingToDo(armed: boolean): StageResult {

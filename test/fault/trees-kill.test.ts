@@ -30,7 +30,7 @@ async function runStager(root: string, store: string, build: TestBuild, failpoin
 async function beforeDeploy(t: TestContext) {
   const shop = await testStore(t)
   const files = { 'a/one': 'one', 'a/two': 'two', 'b/three': 'three' }
-  const zero = await shop.publishFiles('b0', { ...files, only: 'zero' })
+  const zero = await shop.publishFiles('b0', { ...files, unique: 'zero' })
   const one = await shop.publishFiles('b1', { ...files, 'a/one': 'ONE' })
   const dir = await tmp(t, 'source')
   putFiles(dir, { 'a/one': 'two', 'a/two': 'two', 'c/new': 'new', 'c/d/newer': 'newer' })
