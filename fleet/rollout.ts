@@ -77,7 +77,7 @@ export interface Rollout {
   readonly hold: Hold | null
   /** Why it ended or is being recalled, in words. */
   readonly outcome: string | null
-  /** Highest generation written per ring by this rollout. */
+  /** Highest generation written per ring, by this rollout or by those before it. */
   readonly generations: Readonly<Record<string, number>>
   /** Per ring that it has written to. */
   readonly marks?: Readonly<Record<string, RingMark>>

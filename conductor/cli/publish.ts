@@ -1,11 +1,13 @@
 // Owns `conduct publish`: a directory becomes a build; the id alone goes to stdout, so that scripts can read it.
 
 import { forceIn, runningUnder } from '#conductor/core/force.ts'
-import { observe } from '#conductor/shell/observe.ts'
+import { type Observation, observe } from '#conductor/shell/observe.ts'
 import { type PublishProgress, publishBuild } from '#conductor/shell/publish.ts'
 import { type BuildId, isBuildId } from '#fleet/build.ts'
 import { formatBytes, formatDuration, formatRate } from '#fleet/duration.ts'
 import { FleetError } from '#fleet/errors.ts'
+import type { CatalogEntry } from '#fleet/ports.ts'
+import type { BuildRef } from '#fleet/rollout.ts'
 import { counted } from './words.ts'
 import type { Bench } from './world.ts'
 
@@ -39,10 +41,7 @@ export async function publish(bench: Bench, options: PublishOptions): Promise<nu
   const store = await ports.store()
   const observed = await observe(ports, { app, rings, policy }, signal)
   const catalog = await ports.catalog.list(signal)
-  const running = rings.flatMap((ring) => {
-    const view = observed.fleet.rings[ring]
-    return view === undefined ? [] : (runningUnder(forceIn(view, observed.rollout, catalog)) ?? [])
-  })
+  const running = runningNow(observed, catalog)
   const request = { app, dir, commit, checks, by, running, ...(build !== null && { build }) }
   const result = await publishBuild({ store, catalog: ports.catalog, clock }, request, progress(bench), signal)
   report.draw([])
@@ -57,6 +56,14 @@ export async function publish(bench: Bench, options: PublishOptions): Promise<nu
       : `${result.build} of ${app} is published already with this very content (${size}): nothing was changed.`,
   )
   return 0
+}
+
+/** What nodes run now, and what is ordered: whoever has one of these gets a delta. */
+function runningNow({ fleet, rollout }: Observation, catalog: readonly CatalogEntry[]): readonly BuildRef[] {
+  const views = Object.values(fleet.rings)
+  const hot = new Set<string>(views.flatMap(({ nodes }) => nodes.flatMap(({ status }) => status.hot ?? [])))
+  for (const view of views) hot.add(runningUnder(forceIn(view, rollout, catalog))?.build ?? '')
+  return catalog.filter(({ build }) => hot.has(build)).map(({ build, manifest }) => ({ build, manifest }))
 }
 
 function buildId(text: string): BuildId {

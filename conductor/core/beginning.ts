@@ -167,6 +167,7 @@ function beginningOf(wish: ReleaseWish, facts: ReleaseFacts, entry: CatalogEntry
     attempt: wish.retry ? 1 + highestAttempt(facts.rings) : 1,
     activation: wish.restart ? wish.id : null,
     adopt: wish.adopt,
+    generations: facts.rollout?.generations ?? {},
     there: rings.filter(({ there }) => there).map(({ ring }) => ring),
   }
 }

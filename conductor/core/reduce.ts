@@ -35,6 +35,8 @@ export interface Beginning {
   readonly adopt: boolean
   /** Rings that run the build already. */
   readonly there: readonly string[]
+  /** Of the rollout before: the next order is above them also where the key and every node have forgotten them. */
+  readonly generations: Readonly<Record<string, number>>
 }
 
 export function beginRollout({ at, ...beginning }: Beginning): Rollout {
@@ -47,7 +49,6 @@ export function beginRollout({ at, ...beginning }: Beginning): Rollout {
     stage: 0,
     hold: null,
     outcome: null,
-    generations: {},
     marks: {},
     cause: null,
   }

@@ -85,10 +85,24 @@ function reversal(wish: RollbackWish, group: readonly Reversed[], facts: Release
   const stages = group.map(({ ring }) => ({ ring, share: 100 }))
   const fallbacks = Object.fromEntries(group.map(({ ring, force }) => [ring, force.fallback]))
   const names = { app, id, build, manifest, by, reason, at }
-  const fresh = beginRollout({ ...names, stages, fallbacks, attempt: 1, activation: null, adopt: true, there: [] })
+  const fresh = beginRollout({
+    ...names,
+    stages,
+    fallbacks,
+    attempt: 1,
+    activation: null,
+    adopt: true,
+    there: [],
+    generations: {},
+  })
   const marks = group.map(({ ring, force }) => [ring, markOf(ring, force, facts)])
-  const generations = group.map(({ ring, force }) => [ring, force.generation])
-  const born = { ...fresh, marks: Object.fromEntries(marks), generations: Object.fromEntries(generations) }
+  const written = facts.rollout?.generations ?? {}
+  const generations = group.map(({ ring, force }) => [ring, Math.max(force.generation, written[ring] ?? 0)])
+  const born = {
+    ...fresh,
+    marks: Object.fromEntries(marks),
+    generations: { ...written, ...Object.fromEntries(generations) },
+  }
   return reduce(born, { type: 'recallBegun', cause: 'operator', outcome: `rolled back by ${by}` })
 }
 

@@ -185,6 +185,7 @@ export class Simulation {
       activation: null,
       adopt: false,
       there: [],
+      generations: {},
     })
   }
 
