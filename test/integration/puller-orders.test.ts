@@ -104,6 +104,23 @@ test('a bare build id moves the node either way, the same id again is a no-op, a
   )
 })
 
+test('a node whose cold tree holds another build fetches its fallback back in the background, at rest all the while', async (t: TestContext) => {
+  const node = await onB(t)
+  await node.publish('build-c')
+  await node.order(58, 'build-c', 'build-b', { cutoff: 0, rollout: 'r-2', salt: 'r-2' })
+  await node.reports('build-c lies staged', ({ phase, cold }) => phase === 'staged' && cold === 'build-c')
+  await node.order(59, 'build-b', 'build-a', { rollout: 'r-3' })
+  await node.reports('build-a is armed', ({ phase, cold, armed }) => phase === 'idle' && cold === 'build-a' && armed)
+  const since = (await node.log()).findLastIndex(
+    ({ msg, generation }) => msg === 'target accepted' && generation === 59,
+  )
+  const moved = (await node.log()).slice(since).filter(({ msg }) => msg === 'phase changed')
+  assert.deepEqual(
+    moved.map(({ from, to }) => [from, to]),
+    [['staged', 'idle']],
+  )
+})
+
 test('a pinned node stays staged and names who pinned it; unpinned, it goes on', async (t: TestContext) => {
   const node = await onB(t)
   await node.publish('build-c')
