@@ -10,7 +10,7 @@ export interface DemoBuild {
   readonly broken: boolean
 }
 
-const DIRECTORIES = 75
+const DIRECTORIES = 60
 const FILES_PER_DIRECTORY = 40
 /** One asset in this many differs from build to build. */
 const CHANGED_ONE_IN = 100
@@ -25,8 +25,11 @@ export const CONTENT_MARK = '<!-- content -->'
 /** Writes a build's tree into `dir`. The same ordinal gives the same assets, whatever the id. Returns the count of files. */
 export function writeBuild(dir: string, build: DemoBuild): number {
   let files = 0
+  const made = new Set<string>()
   const write = (path: string, content: string | Uint8Array): void => {
-    mkdirSync(dirname(join(dir, path)), { recursive: true })
+    const parent = dirname(path)
+    if (!made.has(parent)) mkdirSync(join(dir, parent), { recursive: true })
+    made.add(parent)
     writeFileSync(join(dir, path), content)
     files += 1
   }
