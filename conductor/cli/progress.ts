@@ -65,7 +65,8 @@ export class Progress {
     const width = Math.max(...picture.rings.map(({ ring }) => ring.length), 0)
     const lines = [`${paint.bold(this.title)}  ${paint.dim(formatDuration(this.elapsedMs))}`]
     for (const ring of picture.rings) {
-      lines.push(`  ${ring.ring.padEnd(width)}  ${bar(ring, paint)}  ${this.summary(ring, picture.rollout)}`)
+      const drawn = isYetToCome(ring, picture.rollout) ? paint.dim('·'.repeat(BAR)) : bar(ring, paint)
+      lines.push(`  ${ring.ring.padEnd(width)}  ${drawn}  ${this.summary(ring, picture.rollout)}`)
     }
     for (const why of because) lines.push(`  ${paint.dim(renderBecause(why))}`)
     return lines
@@ -88,6 +89,7 @@ export class Progress {
     const { counts, target } = ring
     if (counts.total === 0) return 'no nodes'
     if (target?.build === null || target === null) return counted(counts.total, 'node')
+    if (isYetToCome(ring, rollout)) return 'its turn comes'
     const back = rollout?.phase === 'recalling' || rollout?.phase === 'rolledBack'
     const of = `of ${counted(counts.total, 'node')}`
     const rest = (['failed', 'silent'] as const)
@@ -102,6 +104,12 @@ export class Progress {
     const lead = target.cutoff === 0 ? `${counts.staged} ${of} staged` : `${counts.converged} ${of} run it`
     return [lead, ...moving, ...rest].join(', ')
   }
+}
+
+/** A later ring of an open rollout: what its nodes run now says nothing about this one. */
+function isYetToCome({ target }: RingPicture, rollout: RolloutPicture | null): boolean {
+  const forward = rollout?.phase === 'staging' || rollout?.phase === 'advancing'
+  return forward && target !== null && target.build !== rollout.build && target.rollout !== rollout.id
 }
 
 /** Phases in which a node serves what its hot link names. */
