@@ -13,7 +13,7 @@ export function surveyOf(ground: Ground, doubted: ReadonlySet<TreeName>): Survey
   const hot = hotTree && sealed[hotTree]
   const coldTree = hotTree === null ? coldWithoutHot(ground, sealed) : otherTree(hotTree)
   const cold = sealed[coldTree]
-  const armed = ground.marks.isArmed(cold)
+  const armed = ground.marks.isArmed(cold) && !doubted.has(coldTree)
   const unclean = hotTree !== null && doubted.has(hotTree)
   return { hot, hotFault: faultOf(link, hot), hotTree, cold, coldTree, armed, unclean, sealed }
 }

@@ -1,3 +1,4 @@
+// Owns the trees of one root: surveying, staging, sweeping, swapping and verifying them, and the small durable files beside them.
 import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { BuildId, Digest, Name } from '#fleet/build.ts'
@@ -163,9 +164,10 @@ class TreesOnDisk implements Trees {
   ): Promise<StageResult> {
     options.signal.throwIfAborted()
     const { cold, coldTree, hotTree, armed } = await this.survey()
-    if (order.mode === 'stage' && cold?.manifest === order.manifest) return nothingToDo(armed)
+    const doubted = this.#doubted.has(coldTree)
+    // A seal that is in doubt is swept, whatever the mode: it may not be swapped in on its word alone.
+    if (order.mode === 'stage' && cold?.manifest === order.manifest && !doubted) return nothingToDo(armed)
     return await this.#withWorkers(async (workers) => {
-      const doubted = this.#doubted.has(coldTree)
       const job = { order, cold: coldTree, hot: hotTree, doubted, spread: this.#spread, ...options }
       const result = await new Staging(this.#ground, job, workers).run()
       if (result.armed) this.#doubted.delete(coldTree)
