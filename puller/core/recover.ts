@@ -100,10 +100,13 @@ function resumed(state: NodeState, journal: Journal): NodeState {
   }
 }
 
-/** A hot tree that is not sound is left for a sound cold one, where the order lets this node run that: its fallback, or what it wants. */
-function rescue(state: NodeState): NodeState | null {
+/**
+ * A hot tree that is not sound is left for a sound cold one, where the order lets this node run that: its fallback, or what it wants. A node
+ * that never had a hot tree has nothing to leave: it installs what it wants and nothing else.
+ */
+function rescue(state: NodeState, survey: Survey): NodeState | null {
   const { cold, order } = state
-  if (state.hot !== null || cold === null || order === null) return null
+  if (state.hot !== null || survey.hotFault === null || cold === null || order === null) return null
   const wanted = wants(order.target, order.place, null).hot
   if (cold.build !== wanted && cold.build !== order.target.fallback) return null
   const to = { build: cold.build, manifest: cold.manifest }
@@ -138,6 +141,6 @@ export function recover(survey: Survey, journal: Journal | null, order: Order | 
   const { phase: _phase, job: _job, ...memory } = journal ?? journalOf(base)
   const crashes = journal === null ? BLANK.crashes : counted(journal, order)
   const known: NodeState = { ...base, ...memory, crashes, verified: hot !== null && memory.verified }
-  const from = (hot === null && rescue(known)) || (journal === null ? rest(known) : resumed(known, journal))
+  const from = rescue(known, survey) ?? (journal === null ? rest(known) : resumed(known, journal))
   return settle(table, BLANK, from, true)
 }

@@ -111,16 +111,17 @@ export function openAdmission(start: Accepted, reader: Reader, world: AdmissionW
   ): Promise<Considered> {
     const { ratchet, order } = accepted
     const { generation } = target
+    const { modifyIndex, stale } = reading
     const same = order !== null && !order.bare && JSON.stringify(order.target) === JSON.stringify(target)
-    const admission = admit(ratchet, { kind: 'record', generation, modifyIndex: reading.modifyIndex })
+    const admission = admit(ratchet, { kind: 'record', generation, modifyIndex, stale })
     if (admission.verdict === 'accept') {
-      await accept(orderOf(target, reader, reading.modifyIndex, false), admission.ratchet)
+      await accept(orderOf(target, reader, modifyIndex, false), admission.ratchet)
     } else if (same) {
       inOrder()
     } else if (order === null && generation === ratchet.generation) {
       // The order of this very generation could not be read from disk: this is it.
-      await accept(orderOf(target, reader, reading.modifyIndex, false), ratchet)
-    } else if (reading.stale) {
+      await accept(orderOf(target, reader, modifyIndex, false), ratchet)
+    } else if (stale) {
       return await confirmed(signal)
     } else {
       const why =
@@ -145,9 +146,12 @@ export function openAdmission(start: Accepted, reader: Reader, world: AdmissionW
       case 'confirm':
         return await confirmed(signal)
       case 'known':
-        inOrder()
-        return 'settled'
       case 'regressed': {
+        // In a rebuilt Consul another id may stand at the very index of the order in force: the same index alone is not the same order.
+        if (admission.verdict === 'known' && accepted.order?.target.build === bare.build) {
+          inOrder()
+          return 'settled'
+        }
         if (stale) return await confirmed(signal)
         const { generation, modifyIndex: seen } = accepted.ratchet
         const why = `the bare id ${bare.build} was written before what is in force (generation ${generation}, index ${seen}): ignored`
@@ -189,10 +193,12 @@ export function openAdmission(start: Accepted, reader: Reader, world: AdmissionW
       } catch (error) {
         if (signal.aborted) return
         if (!isFleetError(error)) throw error
-        log.warn('target could not be settled', {
-          code: error.code,
-          detail: `${describeError(error)}; ${keeping()}; trying again`,
-        })
+        // Also a disk that cannot take the ratchet: the order stays outside, and the status says why.
+        const message = `${describeError(error)}; ${keeping()}; trying again`
+        const told = record?.code === error.code
+        record = { code: error.code, message }
+        log.warn('target could not be settled', { code: error.code, detail: message })
+        if (!told) onNews(false)
       }
       const pauseMs = Math.min(AGAIN.ceilingMs, AGAIN.floorMs * 2 ** Math.min(attempt, 10))
       await clock.sleep(pauseMs * (0.5 + clock.random() / 2), signal).catch(() => undefined)

@@ -138,11 +138,7 @@ export const MACHINE_NODE: NodeKind<NodeState> = {
     outcomesOf(node)
       .filter(happens)
       .map((event) => done(node, event)),
-  // A node that finds its hot tree gone and its cold one sound may rescue itself into that: an emergency, which no order names.
-  crashes: (node) =>
-    surveysOf(node)
-      .map((survey) => booked(node, recover(survey, journalOf(node), node.order)))
-      .filter(({ node: after }) => after.move?.kind !== 'recover'),
+  crashes: (node) => surveysOf(node).map((survey) => booked(node, recover(survey, journalOf(node), node.order))),
   hot: (node) => node.hot?.build ?? null,
   declines: (node, build, target) => {
     const one = held(build)

@@ -91,7 +91,7 @@ export function surveysOf(state: NodeState): readonly Survey[] {
     } as unknown as Survey['sealed']
     return {
       hot: sealed[hotTree],
-      hotFault: null,
+      hotFault: hotNow === null && move?.kind === 'recover' ? { code: 'HOT_BROKEN', message: '' } : null,
       hotTree: hotNow && hotTree,
       cold: sealed[spare],
       coldTree: spare,
