@@ -1,21 +1,13 @@
 // Owns the stories of a node whose disk fails it: the old build is served throughout, and when the disk is well again the new one comes.
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type TestContext, test } from 'node:test'
+import { test } from 'node:test'
 import { run } from '#test/support/fleet.ts'
 import { type Story, startStory } from '#test/support/story.ts'
 import { tmp } from '#test/support/tmp.ts'
-
-/** A tmpfs of its own, unmounted after the test. */
-async function volume(t: TestContext, options: string): Promise<string> {
-  const dir = await tmp(t, 'volume')
-  execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', dir])
-  t.after(() => execFileSync('umount', ['-l', dir]))
-  return dir
-}
+import { volume } from '#test/support/volume.ts'
 
 /** Releases `build` while something is wrong, asserts that it is told and that nobody is served anything else, mends it, and waits. */
 async function holdsAndRecovers(story: Story, code: string, build: string, mend: () => void): Promise<void> {
@@ -32,33 +24,33 @@ async function holdsAndRecovers(story: Story, code: string, build: string, mend:
 }
 
 test('C1: a build that does not fit on the disk is refused before a byte is written, and taken when there is space', async (t) => {
-  const dir = await volume(t, 'size=24m')
-  const story = await startStory(t, { rootOf: () => join(dir, 'root') })
+  const disk = await volume(t, 'size=24m')
+  const story = await startStory(t, { rootOf: () => join(disk.path, 'root') })
   await story.begin('build-a')
-  writeFileSync(join(dir, 'ballast'), randomBytes(18_000_000))
+  writeFileSync(join(disk.path, 'ballast'), randomBytes(18_000_000))
   await story.publish('build-b', (source) => writeFileSync(join(source, 'big'), randomBytes(9_000_000)))
-  await holdsAndRecovers(story, 'DISK_FULL', 'build-b', () => rmSync(join(dir, 'ballast')))
+  await holdsAndRecovers(story, 'DISK_FULL', 'build-b', () => rmSync(join(disk.path, 'ballast')))
 })
 
 test('C3: a build with more files than the disk has inodes is refused with that word, and taken when there are some', async (t) => {
-  const dir = await volume(t, 'size=64m,nr_inodes=200')
-  const story = await startStory(t, { rootOf: () => join(dir, 'root') })
+  const disk = await volume(t, 'size=64m,nr_inodes=200')
+  const story = await startStory(t, { rootOf: () => join(disk.path, 'root') })
   await story.begin('build-a')
-  mkdirSync(join(dir, 'ballast'))
-  for (let index = 0; index < 120; index += 1) writeFileSync(join(dir, 'ballast', `${index}`), '')
+  mkdirSync(join(disk.path, 'ballast'))
+  for (let index = 0; index < 120; index += 1) writeFileSync(join(disk.path, 'ballast', `${index}`), '')
   await story.publish('build-b', (source) => {
     for (let index = 0; index < 80; index += 1) writeFileSync(join(source, `extra-${index}`), `${index}`)
   })
-  await holdsAndRecovers(story, 'INODES_FULL', 'build-b', () => rmSync(join(dir, 'ballast'), { recursive: true }))
+  await holdsAndRecovers(story, 'INODES_FULL', 'build-b', () => rmSync(join(disk.path, 'ballast'), { recursive: true }))
 })
 
 test('C6: a disk that turned read-only changes nothing but the status, and the order is taken when it can be written again', async (t) => {
-  const dir = await volume(t, 'size=64m')
-  const story = await startStory(t, { rootOf: () => join(dir, 'root') })
+  const disk = await volume(t, 'size=64m')
+  const story = await startStory(t, { rootOf: () => join(disk.path, 'root') })
   await story.begin('build-a')
   await story.publish('build-b')
-  execFileSync('mount', ['-o', 'remount,ro', dir])
-  await holdsAndRecovers(story, 'DISK_READ_ONLY', 'build-b', () => execFileSync('mount', ['-o', 'remount,rw', dir]))
+  disk.remount('ro')
+  await holdsAndRecovers(story, 'DISK_READ_ONLY', 'build-b', () => disk.remount('rw'))
 })
 
 test('D4: a second puller on the same root exits 75 naming the first one, which goes on', async (t) => {

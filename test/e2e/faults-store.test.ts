@@ -51,7 +51,7 @@ test('B6: an altered artifact never gets in: the digest is told, hot stays, and 
   assert.equal(await story.node.hot(), 'build-a')
   assert.deepEqual(story.seen().builds, ['build-a'])
   renameSync(`${artifact}.good`, artifact)
-  const again = await story.release('build-b')
+  const again = await story.fleet.conduct('release', 'build-b', '--retry', '--reason', 'the artifact is mended')
   assert.equal(again.code, 0, again.stderr)
   await story.served('build-b')
   assert.deepEqual(story.seen().failures, [])
