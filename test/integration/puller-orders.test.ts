@@ -59,6 +59,11 @@ test('A4 A7 A9 A10 A24: no nonsense in the key moves a node; each is one sentenc
     ],
   ]
   for (const [what, code, sentence, write] of faults) {
+    // Last, and by way of the record in order: a key that is gone is looked at only every 15 s.
+    if (code === 'TARGET_GONE') {
+      await node.put(good)
+      await node.reports('all is in order again', ({ troubles }) => troubles.length === 0)
+    }
     await write()
     const line = await node.logged(what, ({ code: said, msg }) => said === code && msg === 'target was not followed')
     assert.match(String(line.detail), sentence, what)
@@ -72,8 +77,6 @@ test('A4 A7 A9 A10 A24: no nonsense in the key moves a node; each is one sentenc
   }
   const told = (await node.log()).filter(({ msg }) => msg === 'target was not followed')
   assert.equal(told.length, faults.length, 'one report for each record')
-  await node.put(good)
-  await node.reports('all is in order again', ({ troubles }) => troubles.length === 0)
 })
 
 test('a bare build id moves the node either way, the same id again is a no-op, and a record of a higher generation takes over', async (t: TestContext) => {

@@ -65,10 +65,7 @@ export interface OneNode {
 export async function oneNode(t: TestContext, more: Readonly<Record<string, unknown>> = {}): Promise<OneNode> {
   let child: ChildProcess | null = null
   // Before the directory goes: hooks run in the order they were registered.
-  t.after(async () => {
-    await node?.stop('SIGKILL')
-    if (process.env.KEEP) await (await import('node:fs/promises')).copyFile(logPath, '/tmp/keep.log')
-  })
+  t.after(() => node?.stop('SIGKILL'))
   let node: OneNode | null = null
   const dir = await tmp(t, 'node')
   const root = join(dir, 'root')
