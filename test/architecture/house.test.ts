@@ -144,6 +144,15 @@ function packageOf(from: string): string {
   return from.split('/', from.startsWith('@') ? 2 : 1).join('/')
 }
 
+test('every library that is installed with the programs is used by them, and the other way round', () => {
+  const { dependencies } = JSON.parse(readText('package.json')) as { dependencies: Record<string, string> }
+  const used = production().flatMap(({ imports }) =>
+    imports.map(({ from }) => from).filter((from) => /^[@a-z]/.test(from)),
+  )
+  const packages = new Set(used.filter((from) => !from.startsWith('node:')).map(packageOf))
+  assert.deepEqual([...packages].toSorted(), Object.keys(dependencies).toSorted())
+})
+
 test('package.json names both programs, and each can be run as a file', () => {
   const parsed: unknown = JSON.parse(readText('package.json'))
   const { bin } = parsed as { bin: Record<string, string> }
