@@ -83,7 +83,7 @@ export async function setScene(world: DemoWorld, options: { nodes: number; embed
     writeFileSync(configFile, `${JSON.stringify(conductConfig(place), null, 2)}\n`)
     const ports = world.observe(consul.url, DEMO.app, DEMO.ring)
     over.signal.addEventListener('abort', () => ports.close())
-    const conduct = (...args: readonly string[]): Promise<Ran> => runConduct([...args, '--config', configFile], env)
+    const conduct = (...args: readonly string[]): Promise<Ran> => runConduct([...args, '--config', configFile], world)
     const made = await conduct('init')
     if (made.code !== 0) throw new Error(`conduct init ended with ${made.code}: ${made.stderr.trim()}`)
     const nodes = await prepareNodes(options.nodes, place, running, env)
@@ -121,8 +121,8 @@ function writeBuilds(dir: string, at: Date): readonly StagedBuild[] {
 }
 
 /** Runs the launcher, as typed in a terminal: nothing here knows more than a person does. */
-function runConduct(args: readonly string[], env: Env): Promise<Ran> {
-  const child = spawn(join(PROJECT, 'conductor/conduct'), args, { env: { ...env, NO_COLOR: '1' } })
+function runConduct(args: readonly string[], { env, signal }: DemoWorld): Promise<Ran> {
+  const child = spawn(join(PROJECT, 'conductor/conduct'), args, { env: { ...env, NO_COLOR: '1' }, signal })
   let stdout = ''
   let stderr = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
