@@ -36,7 +36,15 @@ export interface World {
 export async function main(argv: readonly string[], world?: World): Promise<number> {
   if (world !== undefined) return command(argv, world)
   using shutdown = listenForShutdown()
-  return await command(argv, worldOfProcess(shutdown.signal))
+  return await command(argv, worldOfProcess(AbortSignal.any([shutdown.signal, readerGone()])))
+}
+
+/** `conduct history | head`: a reader that has seen enough ends the command, and is no error. Without progress a rollout goes on all the same. */
+function readerGone(): AbortSignal {
+  const gone = new AbortController()
+  process.stdout.on('error', (error) => gone.abort(error))
+  process.stderr.on('error', () => undefined)
+  return gone.signal
 }
 
 function worldOfProcess(signal: AbortSignal): World {
