@@ -206,3 +206,6 @@ async function demonstrate(options: Extract<Invocation, { demo: unknown }>['demo
   }
   return demo(options, { clock, env, signal, stdout, stderr, observe })
 }
+
+// The launcher beside this file is how people start it; under Node 26 this file can be started too.
+if (import.meta.main) process.exitCode = await main(process.argv.slice(2))

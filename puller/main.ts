@@ -239,3 +239,6 @@ async function rollbackAlone(config: PullerConfig, trees: Trees, log: Logger): P
   out(rollbackLine(await parked.promise, to.build))
   return 0
 }
+
+// The launcher beside this file is how people start it; under Node 26 this file can be started too.
+if (import.meta.main) process.exit(await main(process.argv.slice(2)))
