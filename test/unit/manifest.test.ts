@@ -5,6 +5,7 @@ import fc from 'fast-check'
 import type { Digest } from '#fleet/build.ts'
 import { isFleetError } from '#fleet/errors.ts'
 import { decodeManifest, digestOf, type Entry, encodeManifest, type Manifest, treeDigestOf } from '#fleet/manifest.ts'
+import { MOST } from '#fleet/manifest-rules.ts'
 import { manifestOf, sha256, TREE, tampered } from '#test/support/manifests.ts'
 
 test('a manifest comes back as it was written, one line for each frame and each entry', () => {
@@ -95,6 +96,21 @@ test('whatever stands in a manifest, it is read or refused with a code, and neve
     }),
     { numRuns: 400 },
   )
+})
+
+test('a manifest of another publisher is read: places of empty files, digests with their prefix, limits by other names, no commit', () => {
+  const bytes = tampered((manifest) => {
+    for (const tuple of manifest.entries) {
+      if (tuple[0] === 'f') tuple[4] = `sha256:${tuple[4]}`
+      if (tuple[0] === 'f' && tuple[2] === 0) tuple.splice(5, 2, 1, 512)
+    }
+    manifest.limits = { entries: 100, name: 200 }
+    delete manifest.commit
+  })
+  const { entries, limits, commit } = decodeManifest(bytes)
+  assert.deepEqual(entries, manifestOf(TREE).entries)
+  assert.deepEqual(limits, { ...MOST, entries: 100 })
+  assert.equal(commit, null)
 })
 
 test('an expected digest that is none matches nothing', () => {
