@@ -7,13 +7,14 @@ import { createInterface } from 'node:readline'
 import test, { type TestContext } from 'node:test'
 import { promisify } from 'node:util'
 import { startAgent } from '#adapters/consul/agent/agent.ts'
+import { mortal } from '#test/support/child.ts'
 import { CONSUL_BINARY, consulWorlds } from '#test/support/consul.ts'
 import { rawConsul } from '#test/support/raw-http.ts'
 
 const MAIN = join(import.meta.dirname, '../../adapters/consul/agent/main.ts')
 
 test('started as a process it says where it listens, serves, and ends on SIGTERM with exit 0', async (t: TestContext) => {
-  const child = spawn(process.execPath, [MAIN, '--port', '0'], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(...mortal(process.execPath, MAIN, '--port', '0'), { stdio: ['ignore', 'pipe', 'inherit'] })
   t.after(() => child.kill('SIGKILL'))
   const exited = once(child, 'exit')
   const [url] = await once(createInterface(child.stdout), 'line')

@@ -4,14 +4,15 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { mortal } from '#test/support/child.ts'
 import { treeLines } from '#test/support/source-tree.ts'
 import { type Story, startStory } from '#test/support/story.ts'
 import { until } from '#test/support/until.ts'
 
 /** A process that keeps a file of the tree open that is hot now, after `before` argv (for another mount namespace). */
 async function holder(t: TestContext, file: string, before: readonly string[] = []): Promise<ChildProcess> {
-  const [command = '', ...args] = [...before, 'sh', '-c', `exec 3<"${file}"; echo holding; exec sleep 600`]
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+  const argv = [...before, 'sh', '-c', `exec 3<"${file}"; echo holding; exec sleep 600`]
+  const child = spawn(...mortal(...argv), { stdio: ['ignore', 'pipe', 'inherit'] })
   t.after(() => child.kill('SIGKILL'))
   await new Promise((resolve) => child.stdout?.once('data', resolve))
   return child

@@ -6,6 +6,7 @@ import { cpSync, readlinkSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { mortal } from '#test/support/child.ts'
 import { treeLines } from '#test/support/source-tree.ts'
 import { tmp } from '#test/support/tmp.ts'
 import { putFiles, type TestBuild, testNode, testStore } from '#test/support/tree-node.ts'
@@ -14,7 +15,7 @@ const STAGER = fileURLToPath(new URL('../support/tree-stager.ts', import.meta.ur
 
 /** Runs one deploy. @returns the signal or code that it ended with, and the error code that it printed */
 async function runStager(root: string, store: string, build: TestBuild, failpoint: string): Promise<[unknown, string]> {
-  const child = spawn(process.execPath, [STAGER, root, store, build.build, build.manifest], {
+  const child = spawn(...mortal(process.execPath, STAGER, root, store, build.build, build.manifest), {
     env: { ...process.env, HOTCOLD_FAILPOINT: failpoint },
     stdio: ['ignore', 'pipe', 'inherit'],
   })

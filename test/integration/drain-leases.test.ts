@@ -1,11 +1,11 @@
 // Owns the proof that a drain by leases waits for the living who hold one, and for nobody else.
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
 import { mkdir, readFile, rm, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { systemClock } from '#adapters/runtime/clock.ts'
 import type { Clock, WatchFolder } from '#fleet/ports.ts'
+import { bystander } from '#test/support/child.ts'
 import { drainedNode, failureOf, isPending } from '../support/drained-node.ts'
 import { startServedApp } from '../support/served-app.ts'
 import { until } from '../support/until.ts'
@@ -24,10 +24,8 @@ async function world(t: TestContext) {
 }
 
 /** A living process of no meaning, and its pid. */
-function bystander(t: TestContext): number {
-  const child = spawn('sleep', ['600'])
-  t.after(() => child.kill('SIGKILL'))
-  return child.pid ?? 0
+async function alive(t: TestContext): Promise<number> {
+  return (await bystander(t, ['sleep', '600'])).pid
 }
 
 test('leases: nobody holds one, so the node is drained at the first reading', async (t: TestContext) => {
@@ -49,7 +47,7 @@ test('leases: a request in flight holds one, and the watch tells when it is give
 
 test('leases: where changes are not told, the slow poll finds them', async (t: TestContext) => {
   const { node, dir, waits } = await world(t)
-  await writeFile(join(dir, `${bystander(t)}`), '')
+  await writeFile(join(dir, String(await alive(t))), '')
   // Relative to the root, as the config may have it.
   const draining = node.drain({ kind: 'leases', dir: 'leases' }, { world: { watch: deaf } })
   await waits(/^1 lease is held/)
@@ -74,8 +72,7 @@ test('leases: a process that ended and was not reaped is dead', async (t: TestCo
   const { node, dir, kind } = await world(t)
   // The child ends once its parent has become a program that never asks for it.
   const child = 'while ! grep -q sleep /proc/$PPID/comm; do sleep 0.01; done'
-  const parent = spawn('sh', ['-c', `sh -c '${child}' & echo $! > zombie; exec sleep 600`], { cwd: node.root })
-  t.after(() => parent.kill('SIGKILL'))
+  await bystander(t, ['sh', '-c', `sh -c '${child}' & echo $! > zombie; exec sleep 600`], { cwd: node.root })
   const pid = await until('a zombie', async () => {
     const text = (await readFile(join(node.root, 'zombie'), 'utf8').catch(() => '')).trim()
     const status = text === '' ? '' : await readFile(`/proc/${text}/stat`, 'utf8')
@@ -87,7 +84,7 @@ test('leases: a process that ended and was not reaped is dead', async (t: TestCo
 
 test('leases: a file older than the process that has its pid now is of somebody dead', async (t: TestContext) => {
   const { node, dir, waits, kind } = await world(t)
-  const pid = bystander(t)
+  const pid = await alive(t)
   const file = join(dir, `${pid}-worker`)
   await writeFile(file, '')
   const draining = node.drain(kind)
@@ -103,7 +100,7 @@ test('leases: what does not begin with a pid is no lease, and what a lease holds
   await writeFile(join(dir, '.12'), '')
   await writeFile(join(dir, '0'), '')
   await node.drain({ ...kind, timeoutSeconds: 0 })
-  const file = join(dir, `${bystander(t)}.json`)
+  const file = join(dir, `${await alive(t)}.json`)
   await writeFile(file, '{"pid": 1')
   const draining = node.drain(kind)
   await waits(/^1 lease is held/)
@@ -121,7 +118,7 @@ test('leases: a directory that is not there is busy: nobody can tell', async (t:
 
 test('F14: a lease that is never given back stops the swap, and its holders are named', async (t: TestContext) => {
   const { node, dir, kind } = await world(t)
-  const pids = Array.from({ length: 4 }, () => bystander(t))
+  const pids = await Promise.all(Array.from({ length: 4 }, () => alive(t)))
   for (const pid of pids) await writeFile(join(dir, `${pid}`), '')
   const error = await failureOf(node.drain({ ...kind, timeoutSeconds: 0.1 }))
   assert.match(error.message, /^still busy after 100 ms: 4 leases are held in \S+: \d+, \d+, \d+, …;/)
@@ -129,7 +126,7 @@ test('F14: a lease that is never given back stops the swap, and its holders are 
 
 test('F2: a drain whose reason is gone ends at once, also between two slow polls', async (t: TestContext) => {
   const { node, dir, waits, kind } = await world(t)
-  await writeFile(join(dir, `${bystander(t)}`), '')
+  await writeFile(join(dir, String(await alive(t))), '')
   const stop = new AbortController()
   const draining = node.drain(kind, { signal: stop.signal, world: { clock: frozen } })
   await waits(/^1 lease is held/)

@@ -1,10 +1,11 @@
 // Owns the proof that a drain by processes waits for whoever still runs from the hot tree, however it sees that tree, and for nobody else.
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { copyFile, mkdir, readlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import type { ProcessMatch } from '#puller/shell/drain/drain.ts'
+import { bystander } from '#test/support/child.ts'
 import { type DrainedNode, drainedNode, failureOf, isPending } from '../support/drained-node.ts'
 import { run } from '../support/fleet.ts'
 import { layHot, startServedApp } from '../support/served-app.ts'
@@ -14,12 +15,7 @@ import { until } from '../support/until.ts'
 const SLEEPS: ProcessMatch = { cmdline: '(sleep|worker) 600' }
 const kind = (match: ProcessMatch = SLEEPS) => ({ kind: 'processes', match }) as const
 
-function start(t: TestContext, argv: readonly string[], cwd: string): ChildProcess & { readonly pid: number } {
-  const [file = '', ...args] = argv
-  const child = spawn(file, args, { cwd })
-  t.after(() => child.kill('SIGKILL'))
-  return Object.assign(child, { pid: child.pid ?? 0 })
-}
+const start = (t: TestContext, argv: readonly string[], cwd: string) => bystander(t, argv, { cwd })
 
 /** The drain waits for this process by this link; once that is gone, it is over. */
 async function waitsFor(node: DrainedNode, by: string, child: ChildProcess, match?: ProcessMatch): Promise<void> {
@@ -35,7 +31,7 @@ async function waitsFor(node: DrainedNode, by: string, child: ChildProcess, matc
 
 test('processes: nobody runs from the hot tree, so the node is drained at the first reading', async (t: TestContext) => {
   const node = await drainedNode(t)
-  start(t, ['sleep', '600'], node.root)
+  await start(t, ['sleep', '600'], node.root)
   assert.equal((await node.drain({ ...kind(), timeoutSeconds: 0 })).timedOut, false)
 })
 
@@ -56,14 +52,14 @@ test('processes: one in a directory deep in the hot tree is waited for', async (
   const node = await drainedNode(t)
   const deep = join(node.root, 'trees/a/jobs/mail')
   await mkdir(deep, { recursive: true })
-  await waitsFor(node, 'cwd', start(t, ['sleep', '600'], deep))
+  await waitsFor(node, 'cwd', await start(t, ['sleep', '600'], deep))
 })
 
 test('processes: a program of the hot tree is waited for, wherever it works', async (t: TestContext) => {
   const node = await drainedNode(t)
   const program = join(node.root, 'trees/a/worker')
   await copyFile('/bin/sleep', program)
-  await waitsFor(node, 'exe', start(t, [program, '600'], '/'), { exe: '/worker$', cmdline: '600' })
+  await waitsFor(node, 'exe', await start(t, [program, '600'], '/'), { exe: '/worker$', cmdline: '600' })
 })
 
 test('processes: one that sees the tree under another mount is waited for', async (t: TestContext) => {
@@ -72,21 +68,21 @@ test('processes: one that sees the tree under another mount is waited for', asyn
   await mkdir(elsewhere)
   await mkdir(join(node.root, 'trees/a/jobs'))
   const script = `mount --bind trees/a/jobs ${elsewhere} && cd ${elsewhere} && exec sleep 600`
-  const child = start(t, ['unshare', '--map-root-user', '--mount', 'sh', '-c', script], node.root)
+  const child = await start(t, ['unshare', '--map-root-user', '--mount', 'sh', '-c', script], node.root)
   await until('it works under the other mount', async () => (await readlink(`/proc/${child.pid}/cwd`)) === elsewhere)
   await waitsFor(node, 'cwd', child)
 })
 
 test('processes: whoever still runs from the tree that is cold is not waited for', async (t: TestContext) => {
   const node = await drainedNode(t)
-  start(t, ['sleep', '600'], join(node.root, 'hot'))
+  await start(t, ['sleep', '600'], join(node.root, 'hot'))
   await layHot(node.root, 'b', 'b2')
   await node.drain({ ...kind(), timeoutSeconds: 0 })
 })
 
 test('processes: whoever does not match the filter is not waited for', async (t: TestContext) => {
   const node = await drainedNode(t)
-  const child = start(t, ['sleep', '600.5'], join(node.root, 'hot'))
+  const child = await start(t, ['sleep', '600.5'], join(node.root, 'hot'))
   const user = String(process.getuid?.() ?? 0)
   for (const match of [
     { exe: '/other$', cmdline: 'sleep' },
@@ -108,7 +104,7 @@ test('processes: a user that nobody knows is busy, not idle', async (t: TestCont
 
 test('processes: one that we may not look at is busy: it may well run from the hot tree', async (t: TestContext) => {
   const node = await drainedNode(t)
-  const child = start(t, ['sleep', '600.25'], '/')
+  const child = await start(t, ['sleep', '600.25'], '/')
   const script = join(node.root, 'drain.ts')
   const from = (name: string) => JSON.stringify(import.meta.resolve(name))
   await writeFile(

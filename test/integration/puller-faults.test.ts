@@ -1,10 +1,10 @@
 // Owns the faults of the world around one puller: each has its code and its sentence, hot serves throughout, and it ends when the fault ends.
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
+import { bystander } from '#test/support/child.ts'
 import { type OneNode, oneNode } from '#test/support/puller.ts'
 
 async function onA(t: TestContext, more: Readonly<Record<string, unknown>> = {}): Promise<OneNode> {
@@ -77,8 +77,7 @@ test('F17: a cold tree that a process still uses is not written; its pid is name
   const node = await onA(t)
   await node.publish('build-b')
   await node.publish('build-c')
-  const worker = spawn('sleep', ['60'], { cwd: join(node.root, 'hot'), stdio: 'ignore' })
-  t.after(() => worker.kill('SIGKILL'))
+  const worker = await bystander(t, ['sleep', '600'], { cwd: join(node.root, 'hot') })
   await node.order(2, 'build-b', 'build-a')
   await node.reports('build-b runs', ({ hot, phase }) => hot === 'build-b' && phase === 'idle')
   const done = serves(node, 'build-b')
@@ -100,8 +99,7 @@ test('F17: a cold tree that a process still uses is not written; its pid is name
 test('a rollback does not wait for the cold tree to be left by those who still use it', async (t: TestContext) => {
   const node = await onA(t)
   await node.publish('build-b')
-  const worker = spawn('sleep', ['60'], { cwd: join(node.root, 'hot'), stdio: 'ignore' })
-  t.after(() => worker.kill('SIGKILL'))
+  await bystander(t, ['sleep', '600'], { cwd: join(node.root, 'hot') })
   await node.order(2, 'build-b', 'build-a')
   const status = await node.reports(
     'build-b runs, not armed',

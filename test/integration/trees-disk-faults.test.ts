@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { FleetError } from '#fleet/errors.ts'
 import type { BuildStore } from '#fleet/ports.ts'
+import { mortal } from '#test/support/child.ts'
 import { tmp } from '#test/support/tmp.ts'
 import { failsWithHotUnchanged, type TestStore, testNode, testStore } from '#test/support/tree-node.ts'
 import { until } from '#test/support/until.ts'
@@ -50,7 +51,9 @@ test('D4: a second puller on one root is turned away by name, and gets it when t
 
   const script = `import { takeRootLock } from '#puller/shell/root-lock.ts'
     await takeRootLock(${JSON.stringify(join(root, '.hotcold/lock'))}); console.log('locked'); setInterval(() => {}, 1000)`
-  const other = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const other = spawn(...mortal(process.execPath, '--input-type=module', '-e', script), {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   t.after(() => other.kill('SIGKILL'))
   await once(other.stdout, 'data')
   await assert.rejects(

@@ -1,10 +1,11 @@
 // Owns the proof that cold is never written while a process uses it, however that process came by it.
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, copyFileSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { bystander } from '#test/support/child.ts'
 import { tmp } from '#test/support/tmp.ts'
 import { failsWithHotUnchanged, type TestNode, testNode, testStore } from '#test/support/tree-node.ts'
 import { until } from '#test/support/until.ts'
@@ -33,18 +34,6 @@ function sharedLibrary(): string {
   return found
 }
 
-async function start(
-  t: TestContext,
-  command: string,
-  args: readonly string[],
-  options: object = {},
-): Promise<ChildProcess> {
-  const child = spawn(command, args, { stdio: 'ignore', ...options })
-  t.after(() => child.kill('SIGKILL'))
-  await once(child, 'spawn')
-  return child
-}
-
 /** Staging is refused as long as the process lives, naming it; then it goes through. */
 async function refusedWhile(
   { node, three }: { node: TestNode; three: Awaited<ReturnType<typeof retiredTree>>['three'] },
@@ -66,12 +55,16 @@ async function refusedWhile(
 
 test('F17: a process that has its working directory in cold keeps it from being written', async (t: TestContext) => {
   const world = await retiredTree(t)
-  await refusedWhile(world, await start(t, 'sleep', ['60'], { cwd: join(world.cold, 'lib') }), /working directory in/)
+  await refusedWhile(
+    world,
+    await bystander(t, ['sleep', '600'], { cwd: join(world.cold, 'lib') }),
+    /working directory in/,
+  )
 })
 
 test('F17: a process that holds a file of cold open keeps it from being written', async (t: TestContext) => {
   const world = await retiredTree(t)
-  const user = await start(t, 'sh', ['-c', 'exec 7<"$0"; exec sleep 60', join(world.cold, 'var/data')])
+  const user = await bystander(t, ['sh', '-c', 'exec 7<"$0"; exec sleep 600', join(world.cold, 'var/data')])
   await refusedWhile(world, user, /holds .*var\/data open/)
 })
 
@@ -80,27 +73,27 @@ test('F17: a process that runs a program out of cold keeps it from being written
   copyFileSync('/bin/sleep', join(shop, 'sleep'))
   const world = await retiredTree(t)
   chmodSync(join(world.cold, 'bin/worker'), 0o755)
-  await refusedWhile(world, await start(t, join(world.cold, 'bin/worker'), ['60']), /runs .*bin\/worker/)
+  await refusedWhile(world, await bystander(t, [join(world.cold, 'bin/worker'), '600']), /runs .*bin\/worker/)
 })
 
 test('F17: a process that only maps a library out of cold keeps it from being written', async (t: TestContext) => {
   const world = await retiredTree(t)
   const env = { ...process.env, LD_PRELOAD: join(world.cold, 'lib/maths.so') }
-  await refusedWhile(world, await start(t, 'sleep', ['60'], { env }), /maps .*lib\/maths\.so/)
+  await refusedWhile(world, await bystander(t, ['sleep', '600'], { env }), /maps .*lib\/maths\.so/)
 })
 
 test('F17: a process in another mount namespace, that sees cold under another path, keeps it from being written', async (t: TestContext) => {
   const world = await retiredTree(t)
   const elsewhere = await tmp(t, 'elsewhere')
   const script = 'mount --bind "$1" "$2" && cd "$2/lib" && exec sleep 60'
-  const user = await start(t, 'unshare', ['-m', 'sh', '-c', script, 'sh', world.cold, elsewhere])
+  const user = await bystander(t, ['unshare', '-m', 'sh', '-c', script, 'sh', world.cold, elsewhere])
   await refusedWhile(world, user, new RegExp(`working directory in ${elsewhere}/lib`))
 })
 
 test('a process that uses hot, or the root, is no obstacle', async (t: TestContext) => {
   const { node, three } = await retiredTree(t)
-  await start(t, 'sleep', ['60'], { cwd: join(node.root, 'trees/b/var') })
-  await start(t, 'sleep', ['60'], { cwd: node.root })
+  await bystander(t, ['sleep', '600'], { cwd: join(node.root, 'trees/b/var') })
+  await bystander(t, ['sleep', '600'], { cwd: node.root })
   await node.stage(three)
   assert.equal((await node.trees.survey()).cold?.build, 'b3')
 })

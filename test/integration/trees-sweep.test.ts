@@ -1,9 +1,9 @@
 // Owns the proof that the tree which went out of service is repaired and armed, and that a rollback never waits for what cannot be had.
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
 import { chmodSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { bystander, end } from '#test/support/child.ts'
 import { type TestNode, testNode, testStore } from '#test/support/tree-node.ts'
 
 const FILES = { 'bin/run': 'old\n', 'lib/one.txt': 'one\n', 'lib/two.txt': 'two\n'.repeat(5_000), 'var/empty': null }
@@ -77,14 +77,11 @@ test('a mute store holds up a rollback for no longer than repairSeconds', async 
 
 test('a sound tree that is still in use can be rolled back to, and is armed later', async (t: TestContext) => {
   const { one, node } = await twoBuilds(t)
-  const worker = spawn('sleep', ['60'], { cwd: join(node.root, 'trees/a/lib'), stdio: 'ignore' })
-  t.after(() => worker.kill('SIGKILL'))
+  const worker = await bystander(t, ['sleep', '600'], { cwd: join(node.root, 'trees/a/lib') })
   const busy = await node.stage(one, 'sweep')
   assert.deepEqual([busy.busy?.code, busy.armed, busy.drift], ['COLD_BUSY', false, []])
   assert.match(busy.busy?.message ?? '', new RegExp(`pid ${worker.pid} \\(sleep\\)`))
 
-  const gone = new Promise((resolve) => worker.once('exit', resolve))
-  worker.kill('SIGKILL')
-  await gone
+  await end(worker, 'SIGKILL')
   assert.equal((await node.stage(one, 'sweep')).armed, true)
 })

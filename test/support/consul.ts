@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { promisify } from 'node:util'
 import { startAgent } from '#adapters/consul/agent/agent.ts'
+import { ended, hasEnded, mortal } from './child.ts'
 import { tmp } from './tmp.ts'
 import { until } from './until.ts'
 
@@ -79,27 +80,22 @@ async function answers(url: string, token: string | null): Promise<boolean> {
   return token === null || (await fetch(`${url}/v1/acl/policies`, { headers, signal })).ok
 }
 
-function hasEnded(child: ChildProcess): boolean {
-  return child.exitCode !== null || child.signalCode !== null
-}
-
 async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   if (hasEnded(child)) return
-  const exited = new Promise((resolve) => child.once('exit', resolve))
   child.kill(signal)
   // A stopped process takes its TERM only when it goes on.
   if (signal !== 'SIGKILL') child.kill('SIGCONT')
   const timer = setTimeout(() => child.kill('SIGKILL'), 5_000)
-  await exited
+  await ended(child)
   clearTimeout(timer)
 }
 
 function launch({ dir, flags }: Node): ChildProcess {
   const out = openSync(join(dir, 'log'), 'a')
   try {
-    // pdeathsig: a test process that is killed takes its Consul along.
-    const args = ['--pdeathsig', 'KILL', CONSUL_BINARY, 'agent', '-config-file', join(dir, 'config.json'), ...flags]
-    return spawn('setpriv', args, { stdio: ['ignore', out, out] })
+    return spawn(...mortal(CONSUL_BINARY, 'agent', '-config-file', join(dir, 'config.json'), ...flags), {
+      stdio: ['ignore', out, out],
+    })
   } finally {
     closeSync(out)
   }

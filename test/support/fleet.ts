@@ -5,6 +5,7 @@ import { mkdir, readFile, readlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { stringify } from 'yaml'
+import { end, mortal } from './child.ts'
 import { tmp } from './tmp.ts'
 import { until } from './until.ts'
 
@@ -22,8 +23,7 @@ export function run(
   argv: readonly string[],
   options: { cwd?: string; env?: Record<string, string> } = {},
 ): Promise<Ran> {
-  const [file = '', ...args] = argv
-  const child = spawn(file, args, { cwd: options.cwd, env: { ...process.env, NO_COLOR: '1', ...options.env } })
+  const child = spawn(...mortal(...argv), { cwd: options.cwd, env: { ...process.env, NO_COLOR: '1', ...options.env } })
   let stdout = ''
   let stderr = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -119,7 +119,7 @@ function fleetNode(name: string, root: string, dir: string, env: Record<string, 
     log: () => readFile(logFile, 'utf8'),
     start: (more = {}) => {
       const log = createWriteStream(logFile, { flags: 'a' })
-      child = spawn(join(PROJECT, 'puller/puller'), ['run', '--config', configFile], {
+      child = spawn(...mortal(join(PROJECT, 'puller/puller'), 'run', '--config', configFile), {
         env: { ...process.env, ...env, ...more },
       })
       child.stdout?.pipe(log, { end: false })
@@ -128,10 +128,7 @@ function fleetNode(name: string, root: string, dir: string, env: Record<string, 
     stop: async (signal = 'SIGTERM') => {
       const running = child
       child = null
-      if (running === null || running.exitCode !== null || running.signalCode !== null) return running?.exitCode ?? null
-      const ended = new Promise<number | null>((resolve) => running.once('exit', resolve))
-      running.kill(signal)
-      return await ended
+      return running === null ? null : await end(running, signal)
     },
   }
 }
@@ -139,13 +136,15 @@ function fleetNode(name: string, root: string, dir: string, env: Record<string, 
 /** Starts a fleet, creates the app's keys, and ends every process after the test. */
 export async function startFleet(t: TestContext, options: FleetOptions): Promise<Fleet> {
   const { app = 'web', ring = 'production', env = {} } = options
+  const nodes: FleetNode[] = []
+  // Before the directory goes: hooks run in the order they were registered.
+  t.after(() => Promise.all(nodes.map((node) => node.stop('SIGKILL'))))
   const dir = await tmp(t, 'fleet')
   const consul = { url: options.consulUrl }
   const configFile = join(dir, 'hotcold.yaml')
   const plan = [{ ring }]
   await writeFile(configFile, stringify({ app, consul, store: options.store, plan, ...options.conductor }))
 
-  const nodes: FleetNode[] = []
   for (let index = 0; index < options.nodes; index += 1) {
     const name = `node-${index + 1}`
     const root = options.rootOf?.(name) ?? join(dir, name)
@@ -165,7 +164,6 @@ export async function startFleet(t: TestContext, options: FleetOptions): Promise
     await writeFile(node.configFile, stringify(config))
     nodes.push(node)
   }
-  t.after(() => Promise.all(nodes.map((node) => node.stop('SIGKILL'))))
 
   const conduct = (...args: readonly string[]) =>
     run([join(PROJECT, 'conductor/conduct'), ...args], { cwd: dir, env: { HOTCOLD_CONFIG: configFile, ...env } })

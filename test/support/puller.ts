@@ -15,6 +15,7 @@ import type { BuildId, Digest, Name } from '#fleet/build.ts'
 import type { NodeStatus } from '#fleet/node-status.ts'
 import { ALL, type Target } from '#fleet/target.ts'
 import { readStatus, writeTarget } from '#fleet/wire.ts'
+import { end, ended, mortal } from './child.ts'
 import { type ConsulServer, startConsul } from './consul.ts'
 import { type Ran, run } from './fleet.ts'
 import { tmp } from './tmp.ts'
@@ -79,10 +80,6 @@ export async function oneNode(t: TestContext, more: Readonly<Record<string, unkn
   const builds = new Map<string, Digest>()
   const configPath = join(dir, 'puller.yaml')
   const logPath = join(dir, 'puller.log')
-  const ended = (running: ChildProcess): Promise<number | null> =>
-    running.exitCode !== null || running.signalCode !== null
-      ? Promise.resolve(running.exitCode)
-      : new Promise((resolve) => running.once('exit', resolve))
 
   async function configure(extra: Readonly<Record<string, unknown>>): Promise<void> {
     const base = {
@@ -176,7 +173,7 @@ export async function oneNode(t: TestContext, more: Readonly<Record<string, unkn
     logged: (what, fits, limitMs = 15_000) => until(what, async () => (await log()).find(fits), limitMs),
     start(env = {}) {
       const sink = createWriteStream(logPath, { flags: 'a' })
-      child = spawn(join(PROJECT, 'puller/puller'), ['run', '--config', configPath], {
+      child = spawn(...mortal(join(PROJECT, 'puller/puller'), 'run', '--config', configPath), {
         env: { ...process.env, ...env },
       })
       child.stdout?.pipe(sink, { end: false })
@@ -185,10 +182,7 @@ export async function oneNode(t: TestContext, more: Readonly<Record<string, unkn
     async stop(signal = 'SIGTERM') {
       const running = child
       child = null
-      if (running === null) return null
-      const end = ended(running)
-      running.kill(signal)
-      return await end
+      return running === null ? null : await end(running, signal)
     },
     exited: async () => (child === null ? null : await ended(child)),
     puller: (...args) => run([join(PROJECT, 'puller/puller'), ...args, '--config', configPath]),

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { promisify } from 'node:util'
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
+import { mortal } from './child.ts'
 import { until } from './until.ts'
 
 const run = promisify(execFile)
@@ -62,11 +63,8 @@ async function startCluster(): Promise<string> {
   })
   const fsid = randomUUID()
   const conf = writeConfig(dir, ip, fsid)
-  // `--pdeathsig`: were this process killed outright, the daemons would stay for ever.
   const daemon = (program: string, ...args: readonly string[]) => {
-    const child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', program, '-c', conf, ...args, '-f'], {
-      stdio: 'ignore',
-    })
+    const child = spawn(...mortal(program, '-c', conf, ...args, '-f'), { stdio: 'ignore' })
     child.unref()
     daemons.push(child)
   }

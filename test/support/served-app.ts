@@ -4,6 +4,7 @@ import { mkdir, rename, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { TestContext } from 'node:test'
+import { end, mortal } from './child.ts'
 import type { Knobs } from './served-app-main.ts'
 
 export type { Knobs } from './served-app-main.ts'
@@ -49,9 +50,7 @@ export async function startServedApp(t: Pick<TestContext, 'after'>, options: Ser
   const main = join(import.meta.dirname, 'served-app-main.ts')
   const args = [main, options.root, String(options.port ?? 0), options.leases ?? '']
   const cwd = options.cwd === 'hot' ? join(options.root, 'hot') : options.root
-  // pdeathsig: a test process that is killed takes its application along.
-  const argv = ['--pdeathsig', 'KILL', process.execPath, ...args]
-  const child = spawn('setpriv', argv, { cwd, stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(...mortal(process.execPath, ...args), { cwd, stdio: ['ignore', 'pipe', 'inherit'] })
   t.after(() => end(child, 'SIGKILL'))
   const port = await firstLine(child)
   const url = `http://127.0.0.1:${port}`
@@ -76,7 +75,7 @@ export async function startServedApp(t: Pick<TestContext, 'after'>, options: Ser
     release: async () => void (await ask('/release', '')),
     active,
     reload: () => void child.kill('SIGHUP'),
-    stop: (signal = 'SIGTERM') => end(child, signal),
+    stop: async (signal = 'SIGTERM') => void (await end(child, signal)),
   }
 }
 
@@ -99,11 +98,4 @@ async function firstLine(child: ChildProcess): Promise<number> {
   if (child.stdout === null) throw new Error('the application has no output')
   for await (const line of createInterface(child.stdout)) return Number(line)
   throw new Error(`the application ended with ${child.exitCode ?? child.signalCode}`)
-}
-
-async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return
-  const exited = new Promise((resolve) => child.once('exit', resolve))
-  child.kill(signal)
-  await exited
 }
