@@ -88,9 +88,10 @@ function outcome(was: NodeState, event: Outcome): Turned {
     case 'fetchBlocked': {
       assert(job?.kind === 'stage', 'only staging is blocked')
       const tries = state.tries + 1
-      if (job.background || tries < triesOf(event.code)) return { state: { ...state, tries }, edge: 'fetchBlocked' }
-      if (state.stand !== null) return { state: giveUp(state, event.code, event.message), edge: 'fetchRefused' }
-      return { state: refuse(state, job.held, event.code, event.message), edge: 'fetchRefused' }
+      const blocked: NodeState = { ...state, cold: same(state.cold, job.held) ? state.cold : event.cold }
+      if (job.background || tries < triesOf(event.code)) return { state: { ...blocked, tries }, edge: 'fetchBlocked' }
+      if (state.stand !== null) return { state: giveUp(blocked, event.code, event.message), edge: 'fetchRefused' }
+      return { state: refuse(blocked, job.held, event.code, event.message), edge: 'fetchRefused' }
     }
     case 'turnGranted': {
       const granted = { ...state, move: nextMove(state), out: true }

@@ -3,7 +3,7 @@ import type { Phase } from '#fleet/node-status.ts'
 import { wants } from '#fleet/target.ts'
 import { giveUp, settle, standFor } from './machine.ts'
 import { aim } from './notice.ts'
-import { BLANK, type Job, type JobKind, type NodeState, type Order, type Step, same } from './state.ts'
+import { BLANK, type ColdTree, type Job, type JobKind, type NodeState, type Order, type Step, same } from './state.ts'
 import { TABLE, type Table } from './table.ts'
 import type { Survey } from './trees.ts'
 
@@ -119,6 +119,11 @@ function rescue(state: NodeState, survey: Survey): NodeState | null {
   return begin(moving, 'swapping', 'swap')
 }
 
+/** The spare tree as the disk has it. */
+export function spareIn({ cold, armed }: Survey): ColdTree | null {
+  return cold && { build: cold.build, manifest: cold.manifest, armed, ready: armed, drift: [] }
+}
+
 /**
  * The state to go on from.
  * @param journal null when there is none or it could not be read: history is lost, state is not
@@ -127,11 +132,10 @@ function rescue(state: NodeState, survey: Survey): NodeState | null {
 export function recover(survey: Survey, journal: Journal | null, order: Order | null, table: Table = TABLE): Step {
   const held = (tree: Survey['hot']) => (tree === null ? null : { build: tree.build, manifest: tree.manifest })
   const hot = survey.hotFault?.code === 'HOT_BROKEN' ? null : held(survey.hot)
-  const cold = held(survey.cold)
   const base: NodeState = {
     ...BLANK,
     hot,
-    cold: cold && { ...cold, armed: survey.armed, ready: survey.armed, drift: [] },
+    cold: spareIn(survey),
     coldTree: survey.coldTree,
     verified: hot !== null,
     // Without a journal nobody knows whether maintenance is on: lifting what is not ours, or not there, does nothing.

@@ -132,7 +132,8 @@ export type Outcome =
       /** Why a sweep could not arm. */
       readonly busy: Trouble | null
     }
-  | Failed<'fetchBlocked'>
+  /** `cold`: what lies complete in the spare tree all the same; a staging that fails early leaves it as it was. */
+  | (Failed<'fetchBlocked'> & { readonly cold: ColdTree | null })
   | { readonly type: 'waited' | 'turnGranted' | 'drained' | 'undrained' | 'swapped'; readonly n: number }
   | { readonly type: 'restarted' | 'verified' | 'finished'; readonly n: number }
   | Failed<'turnHeld' | 'drainFailed' | 'swapFailed' | 'restartFailed' | 'verifyFailed' | 'finishFailed'>

@@ -4,7 +4,8 @@ import { assert } from '#fleet/assert.ts'
 import { backoffMs } from '#fleet/backoff.ts'
 import { describeError, type ErrorCode, FleetError, isFleetError } from '#fleet/errors.ts'
 import type { Clock, Logger, Maintenance, WatchFolder } from '#fleet/ports.ts'
-import { type Job, type NodeState, type Outcome, PAUSES, same } from '../core/state.ts'
+import { spareIn } from '../core/recover.ts'
+import { type ColdTree, type Job, type NodeState, type Outcome, PAUSES, same } from '../core/state.ts'
 import type { StageProgress, StageResult } from '../core/trees.ts'
 import type { Reader } from './accepted.ts'
 import { type DrainConfig, drain, undrain } from './drain/drain.ts'
@@ -42,7 +43,7 @@ const LIFT_AGAIN_MS = 15_000
 /** Runs one job to its outcome. Rejects only when aborted, or by a bug of ours. */
 export type Perform = (job: Job, state: NodeState, signal: AbortSignal) => Promise<Outcome>
 
-type Failure = Extract<Outcome, { readonly code: ErrorCode }>['type']
+type Failure = Exclude<Extract<Outcome, { readonly code: ErrorCode }>['type'], 'fetchBlocked'>
 
 /** What drains, hooks and verify are told of the move in hand; on the way back, `build` is what is gone back to. */
 export function environmentOf(state: NodeState, options: Pick<EffectsOptions, 'reader' | 'root'>): HookEnvironment {
@@ -87,6 +88,25 @@ export function openEffects(options: EffectsOptions, world: EffectsWorld): Perfo
       return { type: 'fetched', n, armed: result.armed, drift: result.drift, busy: result.busy }
     } finally {
       world.onProgress(null)
+    }
+  }
+
+  async function stageOrTell(job: Extract<Job, { kind: 'stage' }>, signal: AbortSignal): Promise<Outcome> {
+    try {
+      return await stage(job, signal)
+    } catch (error) {
+      signal.throwIfAborted()
+      return { type: 'fetchBlocked', n: job.n, ...telling('stage', error, 'DISK_ERROR'), cold: await spareNow() }
+    }
+  }
+
+  /** On a disk that cannot even be looked at, nothing is known to be complete. */
+  async function spareNow(): Promise<ColdTree | null> {
+    try {
+      return spareIn(await trees.survey())
+    } catch (error) {
+      log.warn('trees could not be looked at', { detail: describeError(error) })
+      return null
     }
   }
 
@@ -171,9 +191,9 @@ export function openEffects(options: EffectsOptions, world: EffectsWorld): Perfo
     log.info('hook finished', { hook: name, ms: Math.round(ms) })
   }
 
-  function failed(type: Failure, n: number, error: unknown, fallback: ErrorCode): Outcome {
-    if (!isFleetError(error)) log.error('a job failed in an unforeseen way', { job: type, error })
-    return { type, n, code: isFleetError(error) ? error.code : fallback, message: describeError(error) }
+  function telling(job: string, error: unknown, fallback: ErrorCode): { code: ErrorCode; message: string } {
+    if (!isFleetError(error)) log.error('a job failed in an unforeseen way', { job, error })
+    return { code: isFleetError(error) ? error.code : fallback, message: describeError(error) }
   }
 
   async function attempt(
@@ -187,7 +207,7 @@ export function openEffects(options: EffectsOptions, world: EffectsWorld): Perfo
       return await run()
     } catch (error) {
       signal.throwIfAborted()
-      return failed(type, n, error, fallback)
+      return { type, n, ...telling(type, error, fallback) }
     }
   }
 
@@ -195,7 +215,7 @@ export function openEffects(options: EffectsOptions, world: EffectsWorld): Perfo
     const { n } = job
     switch (job.kind) {
       case 'stage':
-        return await attempt('fetchBlocked', 'DISK_ERROR', n, signal, () => stage(job, signal))
+        return await stageOrTell(job, signal)
       case 'wait':
         return await wait(job, signal)
       case 'turn': {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { appendFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import type { Digest } from '#fleet/build.ts'
 import { type OneNode, oneNode } from '#test/support/puller.ts'
 
 /** B runs, A lies armed in cold. */
@@ -90,6 +91,16 @@ test('a rollback is refused where cold holds a build that never ran here', async
   assert.equal(said.code, 3)
   assert.match(said.stderr, /NO_PREVIOUS.*the cold tree holds build-c, which did not run here before/)
   assert.equal(await node.hotFile('BUILD'), 'build-b')
+})
+
+test('B1: a build that is not in the store leaves cold as it was: the status says so, and a local rollback goes back to it', async (t: TestContext) => {
+  const node = await settled(t)
+  await node.order(3, 'build-x', null, { manifest: `sha256:${'0'.repeat(64)}` as Digest, rollout: 'r-2' })
+  const refused = await node.reports('build-x is refused', ({ refusal }) => refusal?.code === 'STORE_MISSING', 30_000)
+  assert.deepEqual([refused.hot, refused.cold, refused.armed], ['build-b', 'build-a', true])
+  const said = await node.puller('rollback')
+  assert.equal(said.code, 0, said.stderr)
+  assert.equal(await node.hotFile('BUILD'), 'build-a')
 })
 
 test('a configuration that makes no sense is told with its line and the key that was meant, exit 2', async (t: TestContext) => {

@@ -1,7 +1,17 @@
 // Owns the exhaustive walk of the node's machine: every state that orders and outcomes in any order can reach, each held against the rules.
+import type { BuildId, Digest } from '#fleet/build.ts'
 import { aim, asked, askedHot, orderKey, upkeep } from '#puller/core/notice.ts'
 import { journalOf, recover } from '#puller/core/recover.ts'
-import { BLANK, type Effect, type NodeEvent, type NodeState, type Order, type Step, same } from '#puller/core/state.ts'
+import {
+  BLANK,
+  type ColdTree,
+  type Effect,
+  type NodeEvent,
+  type NodeState,
+  type Order,
+  type Step,
+  same,
+} from '#puller/core/state.ts'
 import type { Table } from '#puller/core/table.ts'
 import { otherTree, type Survey } from '#puller/core/trees.ts'
 import { afterEvent, ruleOf } from './walk-rules.ts'
@@ -30,6 +40,15 @@ const fail = (code: 'COLD_BUSY' | 'DIGEST_MISMATCH' | 'PINNED' | 'DRAIN_TIMEOUT'
   message: 'it did not work',
 })
 
+/** What a staging that failed early may leave in cold: a build that no order names. */
+const LEFT: ColdTree = {
+  build: 'left' as BuildId,
+  manifest: `sha256:${'f'.repeat(64)}` as Digest,
+  armed: true,
+  ready: true,
+  drift: [],
+}
+
 /** Every way in which the job in hand may end; the first is how it ends when all goes well. */
 export function outcomesOf(state: NodeState): readonly NodeEvent[] {
   const { job } = state
@@ -40,8 +59,9 @@ export function outcomesOf(state: NodeState): readonly NodeEvent[] {
       return [
         { type: 'fetched', n, armed: true, drift: [], busy: null },
         { type: 'fetched', n, armed: false, drift: ['x'], busy: fail('COLD_BUSY') },
-        { type: 'fetchBlocked', n, ...fail('COLD_BUSY') },
-        { type: 'fetchBlocked', n, ...fail('DIGEST_MISMATCH') },
+        { type: 'fetchBlocked', n, ...fail('COLD_BUSY'), cold: null },
+        { type: 'fetchBlocked', n, ...fail('DIGEST_MISMATCH'), cold: null },
+        { type: 'fetchBlocked', n, ...fail('DIGEST_MISMATCH'), cold: LEFT },
       ]
     case 'wait':
       return [{ type: 'waited', n }]
