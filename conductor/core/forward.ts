@@ -1,13 +1,13 @@
 // Owns the way forward: pre-stage a ring, raise its cutoff within the cap, pass its stage, and when to turn back instead.
 import { assert } from '#fleet/assert.ts'
-import type { Because, Rollout } from '#fleet/rollout.ts'
+import type { Because, RingMark, Rollout } from '#fleet/rollout.ts'
 import { stateOf } from '#fleet/roster.ts'
 import { ALL, type Target } from '#fleet/target.ts'
 import { orderOf, raiseOrder, stageOrder } from './orders.ts'
 import { ahead, isOurs, mayBeginOver, orphanHold } from './ownership.ts'
 import type { Opening, Plan, Signals } from './plan.ts'
-import { raise } from './raise.ts'
-import { namesOf, type Placed, placeAll } from './service.ts'
+import { isReady, raise } from './raise.ts'
+import { hasFailed, namesOf, type Placed, placeAll } from './service.ts'
 import { capOf, type FleetView, isSettled, type Policy, type RingView, shareOf } from './standing.ts'
 
 const wait = (...because: readonly Because[]): Plan => ({ action: { type: 'wait' }, because })
@@ -27,7 +27,7 @@ export function forward(rollout: Rollout, fleet: FleetView, signals: Signals, op
   if (mark !== undefined) {
     const orphan = isOurs(rollout, view) ? null : orphanHold(view, now)
     if (orphan !== null && rollout.hold === null) return { action: { type: 'hold', hold: orphan }, because: [] }
-    const failed = orphan === null ? tooManyFailed(rollout, view, fleet.policy) : null
+    const failed = orphan === null ? tooManyFailed(rollout, view, mark, fleet.policy) : null
     if (failed !== null) return failed
   }
   const stops = blockers(rollout, signals, opening)
@@ -71,10 +71,10 @@ function begin(rollout: Rollout, view: RingView, now: number): Plan {
 }
 
 /** The number of failed nodes is compared with the whole roster: a verdict's denominator never shrinks. */
-function tooManyFailed(rollout: Rollout, view: RingView, policy: Policy): Plan | null {
+function tooManyFailed(rollout: Rollout, view: RingView, mark: RingMark, policy: Policy): Plan | null {
   if (view.standing.kind !== 'record') return null
   const { target } = view.standing
-  const failed = view.nodes.filter((node) => stateOf(node, target) === 'failed')
+  const failed = view.nodes.filter((node) => hasFailed(node, target, mark))
   const budget = shareOf(policy.failureBudget, view.nodes.length)
   if (failed.length <= budget) return null
   const first = failed[0]?.status.refusal
@@ -110,7 +110,7 @@ function firstRaise(
   spread: Spread,
   now: number,
 ): Plan {
-  const busy = placed.filter((node) => stateOf(node, target) === 'working')
+  const busy = placed.filter((node) => !isReady(node, target))
   if (busy.length > 0) {
     return wait({ code: 'nodes-staging', message: 'waiting for nodes to stage the build', nodes: namesOf(busy) })
   }
@@ -147,8 +147,14 @@ function advance(
 ): Plan {
   const further = raiseOrWait(rollout, view, target, placed, limits, now)
   if (further !== null) return further
+  const mark = rollout.marks?.[view.ring]
+  assert(mark !== undefined, 'a ring is marked before its cutoff rises')
   const below = placed.filter(({ at }) => at < target.cutoff)
-  const state = (node: Placed) => stateOf({ status: node.status, silent: node.silent }, target)
+  const state = (node: Placed) => {
+    const said = stateOf({ status: node.status, silent: node.silent }, target)
+    // A failure from before this rollout: it has to speak again first.
+    return said === 'failed' && !hasFailed(node, target, mark) ? 'working' : said
+  }
   const working = below.filter((node) => state(node) === 'working' || state(node) === 'staged')
   if (working.length > 0) {
     return wait({ code: 'nodes-working', message: 'waiting for nodes to swap and verify', nodes: namesOf(working) })

@@ -2,7 +2,7 @@
 import type { Because, RingMark } from '#fleet/rollout.ts'
 import { stateOf } from '#fleet/roster.ts'
 import { ALL, type Target } from '#fleet/target.ts'
-import { isFree, namesOf, type Placed, serviceOf } from './service.ts'
+import { isFree, namesOf, type Placed, refusesFallback, serviceOf } from './service.ts'
 
 /** The new cutoff (the old one when nothing may rise), whom it takes out of service, and what stopped it from going further. */
 export interface Raise {
@@ -19,8 +19,8 @@ export function cutoffOfShare(placed: readonly Placed[], share: number): number 
 }
 
 /** Has the build in cold and runs the fallback, or cannot be waited for: nothing is gained by sparing it. */
-function isReady({ status, silent }: Placed, target: Target): boolean {
-  return stateOf({ status, silent }, target) !== 'working'
+export function isReady({ status, silent }: Placed, target: Target): boolean {
+  return stateOf({ status, silent }, target) !== 'working' || refusesFallback({ status, silent }, target)
 }
 
 /**
@@ -46,7 +46,9 @@ export function raise(
     const busy = group.filter((node) => !isReady(node, target))
     if (busy.length > 0) return { cutoff, taken: namesOf(taken), stopped: waitingFor(busy) }
     const costly = group.filter((node) => !isFree(node, target) && !isOut(node))
-    if (costly.length > room) return { cutoff, taken: namesOf(taken), stopped: full(placed.filter(isOut), limits.cap) }
+    // Nobody is taken where all are out already, however many others are out too.
+    if (costly.length > Math.max(0, room))
+      return { cutoff, taken: namesOf(taken), stopped: full(placed.filter(isOut), limits.cap) }
     room -= costly.length
     taken.push(...group)
     cutoff = here.at + 1

@@ -1,7 +1,7 @@
 // Owns who is in service: which nodes are known, from what they said themselves, to serve what they are asked to run.
 import type { NodeStatus } from '#fleet/node-status.ts'
 import type { RingMark } from '#fleet/rollout.ts'
-import type { RosterNode } from '#fleet/roster.ts'
+import { type RosterNode, stateOf } from '#fleet/roster.ts'
 import { place, type Target, wants } from '#fleet/target.ts'
 
 /** A node with its place on the circle of a salt. */
@@ -49,6 +49,22 @@ export function serviceOf(node: Placed, target: Target, mark: RingMark): Service
   if (status.phase === 'parked' || refuses(status, target.build) || refuses(status, wanted)) return 'failed'
   if (wanted === null || status.hot !== wanted || !serves(status)) return 'working'
   return status.generation >= proofFrom(node, target, mark) ? 'serving' : 'working'
+}
+
+/**
+ * Failed, and not by news from before this rollout: a node that was parked or refused its build under a lower attempt says so until it
+ * has heard of the new order, and that is no verdict on it.
+ */
+export function hasFailed({ status, silent }: RosterNode, target: Target, mark: RingMark): boolean {
+  if (stateOf({ status, silent }, target) !== 'failed') return false
+  const stands = refuses(status, target.build) && status.attempt >= target.attempt
+  return stands || status.generation >= mark.began
+}
+
+/** Refuses its fallback, and so keeps what it runs: it never comes to be staged as the others do, and must not be waited for. */
+export function refusesFallback({ status }: RosterNode, target: Target): boolean {
+  const atRest = status.phase === 'idle' || status.phase === 'staged'
+  return atRest && refuses(status, target.fallback) && status.attempt >= target.attempt
 }
 
 /** On a first deploy a node without hot serves nobody: taking it costs nothing. */
