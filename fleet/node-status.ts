@@ -28,7 +28,7 @@ export interface Trouble {
   readonly message: string
 }
 
-/** A puller's status record (contract: design section 5; `troubles`, `place` and `progress` are ours). */
+/** A puller's status record (contract: design section 5; `troubles` and `progress` are ours). */
 export interface NodeStatus {
   readonly app: Name
   readonly ring: Name

@@ -1,8 +1,8 @@
 // Owns reading the statuses of a ring: one prefix, and who is silent because no living session holds its key.
-import { FleetError, isFleetError } from '#fleet/errors.ts'
+import type { Name } from '#fleet/build.ts'
+import type { FleetError } from '#fleet/errors.ts'
 import type { Logger, StatusBoard } from '#fleet/ports.ts'
-import type { RosterNode } from '#fleet/roster.ts'
-import { readStatus } from '#fleet/wire.ts'
+import { type RosterNode, rosterNode } from '#fleet/roster.ts'
 import type { ConsulClient, Entry } from './client.ts'
 import { type Pace, watch } from './watch.ts'
 
@@ -14,7 +14,7 @@ function gatherMs(entries: readonly Entry[]): number {
   return 100 + entries.length / 10
 }
 
-/** The roster of an app's rings. A status that cannot be read is left out and logged: it is of no known node. */
+/** The roster of an app's rings. Its keys are its nodes: one whose status cannot be read is silent, and logged. */
 export function statusBoard(
   client: ConsulClient,
   options: { readonly app: string; readonly pace?: Partial<Pace> },
@@ -24,7 +24,7 @@ export function statusBoard(
   return {
     async roster(ring, signal) {
       const { value } = await client.list(keys.nodes(ring), signal)
-      return rosterOf(value, { app, ring }, client.log)
+      return rosterOf(value, { app, ring, prefix: keys.nodes(ring) }, client.log)
     },
     async *changes(ring, signal) {
       const prefix = keys.nodes(ring)
@@ -41,7 +41,7 @@ export function statusBoard(
       for await (const event of watch(watched, world, signal)) {
         // No data is never good news: the last roster stands, and its statuses grow old where all can see it.
         if (event.type === 'trouble') log.warn('roster is not answered', { ring, error: event.error.message })
-        else yield rosterOf(event.value, { app, ring }, log)
+        else yield rosterOf(event.value, { app, ring, prefix }, log)
       }
     },
   }
@@ -49,21 +49,14 @@ export function statusBoard(
 
 function rosterOf(
   entries: readonly Entry[],
-  expected: { app: string; ring: string },
+  of: { readonly app: string; readonly ring: Name; readonly prefix: string },
   log: Logger,
 ): readonly RosterNode[] {
+  const { app, ring, prefix } = of
   return entries.flatMap((entry) => {
-    try {
-      const status = readStatus(entry.value)
-      const own =
-        status.app === expected.app && status.ring === expected.ring && entry.key.endsWith(`/nodes/${status.node}`)
-      if (!own)
-        throw new FleetError('RECORD_INVALID', `the status is of ${status.node} in ${status.app}/${status.ring}`)
-      return [{ status, silent: entry.session === null }]
-    } catch (error) {
-      if (!isFleetError(error)) throw error
-      log.warn('status was rejected', { key: entry.key, code: error.code, error: error.message })
-      return []
-    }
+    const node = entry.key.slice(prefix.length)
+    const tell = ({ code, message }: FleetError) =>
+      log.warn('status was rejected', { key: entry.key, code, error: message })
+    return rosterNode({ app: app as Name, ring, node }, entry, tell) ?? []
   })
 }

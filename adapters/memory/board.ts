@@ -1,30 +1,26 @@
 // Owns reading the statuses of a ring in memory.
-import { isFleetError } from '#fleet/errors.ts'
+import type { Name } from '#fleet/build.ts'
 import { DEFAULT_PREFIX, keysOf } from '#fleet/keys.ts'
 import type { StatusBoard } from '#fleet/ports.ts'
-import type { RosterNode } from '#fleet/roster.ts'
-import { readStatus } from '#fleet/wire.ts'
-import { begin, type KeyRecord, type Records } from './records.ts'
+import { type RosterNode, rosterNode } from '#fleet/roster.ts'
+import { begin, type Records } from './records.ts'
 
-/** The roster of an app's rings; statuses that cannot be read, or are of somebody else, are left out. */
+/** The roster of an app's rings; a status that cannot be read, or is of somebody else, makes its node a silent one. */
 export function memoryBoard(records: Records, options: { readonly app: string }): StatusBoard {
   const keys = keysOf(DEFAULT_PREFIX, options.app)
 
-  function nodeOf(record: KeyRecord): readonly RosterNode[] {
-    try {
-      const status = readStatus(record.value)
-      if (record.key !== keys.node(status.ring, status.node) || status.app !== options.app) return []
-      return [{ status, silent: record.session === null }]
-    } catch (error) {
-      if (!isFleetError(error)) throw error
-      return []
-    }
+  function rosterOf(ring: Name): readonly RosterNode[] {
+    const prefix = keys.nodes(ring)
+    return records.list(prefix).flatMap((record) => {
+      const node = record.key.slice(prefix.length)
+      return rosterNode({ app: options.app as Name, ring, node }, record) ?? []
+    })
   }
 
   return {
     async roster(ring, signal) {
       begin(signal)
-      return records.list(keys.nodes(ring)).flatMap(nodeOf)
+      return rosterOf(ring)
     },
     async *changes(ring, signal) {
       let last: string | null = null
@@ -33,7 +29,7 @@ export function memoryBoard(records: Records, options: { readonly app: string })
         const mark = now.map((record) => `${record.key} ${record.modifyIndex}`).join('\n')
         if (mark !== last) {
           last = mark
-          yield now.flatMap(nodeOf)
+          yield rosterOf(ring)
         } else {
           await records.change(signal)
         }

@@ -136,6 +136,7 @@ function strayLine(node: NodePicture, build: string): string {
   const runs = hot === null ? 'runs nothing yet' : hot === build ? `runs ${hot}` : `last said that it runs ${hot}`
   const said = wordsOf(node).map(plain)
   const why = said.length === 0 ? '' : ` (${said[0]})`
+  if (state === 'silent' && node.at === '') return `  ${name} is silent: what stands in its key cannot be read${why}.`
   if (state === 'silent') return `  ${name} is silent: it ${runs}, and follows when it returns.`
   return `  ${name} is ${state === 'failed' ? 'failed' : phase}: it ${runs}${why}.`
 }

@@ -83,15 +83,19 @@ for (const world of portWorlds) {
     t.after(() => done)
   })
 
-  test(`${world.name}: A10: a status that is no record, or of another node, hides nobody else`, async (t: TestContext) => {
+  test(`${world.name}: A10 A15: a status that is no record, or of another node, makes that node a silent one and hides nobody`, async (t: TestContext) => {
     const { sink, board, signal, put, keys } = await world.start(t)
     await sink('n1').publish(statusOf('n1'), signal)
     await put(keys.node(RING, 'n2'), '<html>')
     await put(keys.node(RING, 'n3'), JSON.stringify({ v: 1, ...statusOf('n4') }))
     const roster = await board.roster(RING, signal)
     assert.deepEqual(
-      roster.map((node) => node.status.node),
-      ['n1'],
+      roster.map(({ status, silent }) => [status.node, silent, status.hot, status.troubles[0]?.code ?? null]),
+      [
+        ['n1', false, roster[0]?.status.hot, null],
+        ['n2', true, null, 'RECORD_INVALID'],
+        ['n3', true, null, 'RECORD_INVALID'],
+      ],
     )
   })
 
