@@ -2,7 +2,7 @@
 import { assert } from '#fleet/assert.ts'
 import { ERRORS, type ErrorCode } from '#fleet/errors.ts'
 import type { Trouble } from '#fleet/node-status.ts'
-import { aim, asked, notice, orderKey, released, upkeep } from './notice.ts'
+import { aim, asked, notice, orderKey, refusalsUnder, released, upkeep } from './notice.ts'
 import type { Effect, Followed, Held, Job, Move, NodeEvent, NodeState, Outcome, Refused, Stand, Step } from './state.ts'
 import { same } from './state.ts'
 import { type Begin, type Edge, TABLE, type Table } from './table.ts'
@@ -155,7 +155,7 @@ function external(state: NodeState, event: Exclude<NodeEvent, Outcome>): NodeSta
   switch (event.type) {
     case 'ordered': {
       const stand = state.stand !== null && released(state.stand, event.order) ? null : state.stand
-      return { ...state, order: event.order, stand, tries: 0 }
+      return { ...state, order: event.order, stand, refusals: refusalsUnder(state.refusals, event.order), tries: 0 }
     }
     case 'rollback': {
       const to = rollbackTo(state)

@@ -30,6 +30,14 @@ export function refusedBy(state: NodeState, held: Held, target: Target): boolean
   return state.refusals.some((refusal) => same(refusal, held) && refusal.attempt >= target.attempt)
 }
 
+/** The refusals that an order leaves: one ends for good by a target that names its build under a higher attempt, whatever is ordered later. */
+export function refusalsUnder(refusals: NodeState['refusals'], { target }: Order): NodeState['refusals'] {
+  const named = [heldIn(target, target.build), heldIn(target, target.fallback)]
+  return refusals.filter(({ attempt, ...held }) => {
+    return attempt >= target.attempt || !named.some((build) => same(build, held))
+  })
+}
+
 function heldIn(target: Target, build: BuildId | null): Held | null {
   const manifest = build === null ? null : manifestIn(target, build)
   return build === null || manifest === null ? null : { build, manifest }

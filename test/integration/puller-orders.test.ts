@@ -159,6 +159,11 @@ test('F23: a build whose hook fails is reverted and refused under every rollout 
   await node.order(60, 'build-c', 'build-b', { rollout: 'r-3', attempt: 2 })
   const runs = await node.reports('the next attempt passes', ({ hot, phase }) => hot === 'build-c' && phase === 'idle')
   assert.equal(runs.refusal, null)
+  await node.order(61, 'build-b', 'build-c', { rollout: 'r-4' })
+  const left = await node.reports('build-b is back', ({ hot, phase }) => hot === 'build-b' && phase === 'idle')
+  assert.equal(left.refusal, null, 'what ended does not begin again with the first attempt of another rollout')
+  await node.order(62, 'build-c', 'build-b', { rollout: 'r-5' })
+  await node.reports('nor does it keep the build out', ({ hot, phase }) => hot === 'build-c' && phase === 'idle')
 })
 
 test('F14: a node that never drains aborts, is back in service, and refuses with DRAIN_TIMEOUT', async (t: TestContext) => {

@@ -80,6 +80,8 @@ test('a parked node is still parked after a restart, and a refusal is still a re
   const refused = { ...B, attempt: 1, code: 'VERIFY_FAILED', message: 'no' }
   const calm = revived({ ...running, order: onB, refusals: [refused] })
   assert.deepEqual([calm.phase, calm.hot, calm.job], ['idle', A, null], 'it does not try B again')
+  const again = { ...onB, target: { ...onB.target, attempt: 2 } }
+  assert.deepEqual(revived({ ...running, order: again, refusals: [refused] }).refusals, [], 'a higher attempt ended it')
   const stand = {
     code: 'PARKED',
     message: 'by hand',
