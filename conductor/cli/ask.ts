@@ -1,7 +1,7 @@
 // Owns asking the holder of the lease: a request in its mailbox, three seconds for an answer, and taking it back.
 import { randomUUID } from 'node:crypto'
 import { ANSWERED } from '#conductor/shell/requests.ts'
-import type { LeaseNote } from '#fleet/ports.ts'
+import type { LeaseNote, Request } from '#fleet/ports.ts'
 import type { RollbackOptions } from './rollback.ts'
 import type { Bench } from './world.ts'
 
@@ -13,27 +13,36 @@ const RECENT = 20
 
 /** True when the driver took the request over; false when nobody answered, and the request is withdrawn. */
 export async function askDriver(bench: Bench, holder: LeaseNote, options: RollbackOptions): Promise<boolean> {
-  const { ports, clock, signal, by, report, rings } = bench
+  bench.report.say(`${holder.holder} holds the lease: asking to roll back.`)
+  const answer = await ask(bench, 'rollback', { now: options.now, reason: options.reason })
+  return answer === 'rolling back' || answer === 'joined'
+}
+
+/** Whether somebody drives for the holder of the lease: a living driver answers any request, also one that it refuses. */
+export async function isDriven(bench: Bench, build: string): Promise<boolean> {
+  return (await ask(bench, 'release', { build })) !== null
+}
+
+/** The driver's answer, or null when there was none in time. */
+async function ask(bench: Bench, verb: string, args: Request['args']): Promise<string | null> {
+  const { ports, clock, signal, by, rings } = bench
   const id = randomUUID()
   const view = await ports.ledger.view(rings, signal)
   const expires = new Date(clock.now() + 2 * PATIENCE_MS).toISOString()
-  const args = { now: options.now, reason: options.reason }
   const generations = Object.fromEntries(Object.entries(view.rollout?.record.generations ?? {}))
-  report.say(`${holder.holder} holds the lease: asking to roll back.`)
-  await ports.ledger.ask({ id, verb: 'rollback', args, by, expires, generations }, signal)
+  await ports.ledger.ask({ id, verb, args, by, expires, generations }, signal)
   const end = clock.monotonic() + PATIENCE_MS
   try {
     while (clock.monotonic() < end) {
       const outcome = await answerTo(bench, id)
-      if (outcome !== null) return outcome === 'rolling back' || outcome === 'joined'
+      if (outcome !== null) return outcome
       await clock.sleep(LOOK_MS, signal)
     }
   } finally {
     await ports.ledger.withdraw(id, AbortSignal.timeout(2_000)).catch(() => undefined)
   }
   // Answered at the last moment: then it is being done, and taking the lease away would only disturb it.
-  const late = await answerTo(bench, id)
-  return late === 'rolling back' || late === 'joined'
+  return await answerTo(bench, id)
 }
 
 async function answerTo({ ports, signal }: Bench, id: string): Promise<string | null> {

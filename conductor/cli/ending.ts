@@ -5,7 +5,7 @@ import type { Driven } from '#conductor/shell/reconcile.ts'
 import { formatDuration } from '#fleet/duration.ts'
 import type { ErrorCode } from '#fleet/errors.ts'
 import type { Rollout } from '#fleet/rollout.ts'
-import { wordsOf } from './render.ts'
+import { serving, wordsOf } from './render.ts'
 import { plain } from './reporter.ts'
 import { look } from './verbs.ts'
 import { counted, listed } from './words.ts'
@@ -70,9 +70,7 @@ export function endOfRelease(driven: Driven, rings: readonly RingPicture[], ms: 
       lines: [`${build} failed after ${time} and there is no previous build to go back to: ${why}.`, `Try: ${help}`],
     }
   }
-  const lines = touched(rollout, rings).map(({ ring, counts }) =>
-    backLine(rollout, ring, counts.converged, counts.total),
-  )
+  const lines = touched(rollout, rings).map((ring) => backLine(rollout, ring))
   return {
     exit: 1,
     code: 'ROLLOUT_FAILED',
@@ -80,11 +78,15 @@ export function endOfRelease(driven: Driven, rings: readonly RingPicture[], ms: 
   }
 }
 
-export function endOfRollback(driven: Driven, rings: readonly RingPicture[], ms: number): Ending {
+export function endOfRollback(
+  driven: Pick<Driven, 'rollout' | 'end'>,
+  rings: readonly RingPicture[],
+  ms: number,
+): Ending {
   const { rollout, end } = driven
   const time = formatDuration(ms)
   const back = touched(rollout, rings)
-  const lines = back.map(({ ring, counts }) => backLine(rollout, ring, counts.converged, counts.total, time))
+  const lines = back.map((ring) => backLine(rollout, ring, time))
   if (end !== 'over') {
     return {
       exit: 1,
@@ -109,10 +111,13 @@ export function endOfRollback(driven: Driven, rings: readonly RingPicture[], ms:
   return { exit: lost.length > 0 ? 1 : 0, lines: [...lines, ...lost] }
 }
 
-function backLine(rollout: Rollout, ring: string, there: number, total: number, time?: string): string {
+/** A node that is back and re-arms its cold directory already is back all the same. */
+function backLine(rollout: Rollout, picture: RingPicture, time?: string): string {
+  const { ring, nodes } = picture
   const build = rollout.fallbacks[ring]?.build
   if (build === undefined)
     return `${ring}: the release of ${rollout.build} is ended; nothing else was ever released there.`
+  const [there, total] = [serving(picture, build).length, nodes.length]
   const who = there === total ? `all ${counted(total, 'node')}` : `${there} of ${counted(total, 'node')}`
   return `${ring} is back on ${build}: ${who} ${there === 1 && total === 1 ? 'runs' : 'run'} it${time === undefined ? '' : ` after ${time}`}.`
 }

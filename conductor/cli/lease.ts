@@ -1,14 +1,37 @@
 // Owns taking the lease for a verb: the note that others read, and who holds it instead.
+import { isFleetError } from '#fleet/errors.ts'
 import type { Clock, Lease, LeaseNote } from '#fleet/ports.ts'
+import { isDriven } from './ask.ts'
 import type { Bench } from './world.ts'
 
 export function leaseNote(bench: Bench, reason: string, rollout: string | null): LeaseNote {
   return { holder: bench.holder, since: new Date(bench.clock.now()).toISOString(), rollout, reason }
 }
 
-/** @throws FleetError `LEASE_HELD`, naming the holder */
-export function takeLease(bench: Bench, reason: string): Promise<Lease> {
-  return bench.ports.locks.acquire(leaseNote(bench, reason, null), bench.signal)
+/** Consul lets a session of ten seconds live up to twenty; then the lease of a dead driver is free. */
+const ORPHANED_MS = 25_000
+const LOOK_MS = 250
+
+/**
+ * The lease. That of a driver who does not answer is waited for: unlike a rollback, a release can wait until its session has ended.
+ * @throws FleetError `LEASE_HELD`, naming the holder, when somebody drives
+ */
+export async function takeLease(bench: Bench, note: LeaseNote, build: string, timeoutMs: number): Promise<Lease> {
+  const { ports, signal, report, clock } = bench
+  try {
+    return await ports.locks.acquire(note, signal)
+  } catch (error) {
+    if (!isFleetError(error, 'LEASE_HELD')) throw error
+    const held = await ports.locks.holder(signal)
+    if (held !== null && (await isDriven(bench, build))) throw error
+    const end = clock.monotonic() + Math.min(ORPHANED_MS, timeoutMs)
+    if (held !== null) report.say(`${held.holder} holds the lease and does not answer: waiting for its session to end.`)
+    while (held !== null && clock.monotonic() < end) {
+      if ((await ports.locks.holder(signal))?.session !== held.session) break
+      await clock.sleep(LOOK_MS, signal)
+    }
+    return await ports.locks.acquire(note, signal)
+  }
 }
 
 /** `r-20261122-160430-3f2a`: sorts by time; the end keeps two of one second apart, as each is the salt of its circle. */

@@ -6,7 +6,7 @@ import type { Name } from '#fleet/build.ts'
 import { formatDuration } from '#fleet/duration.ts'
 import type { CatalogEntry, Clock } from '#fleet/ports.ts'
 import type { Because } from '#fleet/rollout.ts'
-import { renderBecause } from './render.ts'
+import { renderBecause, serving } from './render.ts'
 import { type Paint, plain, type Reporter } from './reporter.ts'
 import { counted } from './words.ts'
 
@@ -97,8 +97,7 @@ export class Progress {
       .map((state) => `${counts[state]} ${state}`)
     if (back) {
       const to = rollout.fallbacks[ring.ring]
-      const there = ring.nodes.filter(({ hot, phase, silent }) => hot === to && SERVING.includes(phase) && !silent)
-      return [`${there.length} ${of} back on ${to ?? 'nothing'}`, ...rest].join(', ')
+      return [`${serving(ring, to ?? null).length} ${of} back on ${to ?? 'nothing'}`, ...rest].join(', ')
     }
     const moving = counts.working > 0 ? [`${counts.working} working`] : []
     const lead = target.cutoff === 0 ? `${counts.staged} ${of} staged` : `${counts.converged} ${of} run it`
@@ -111,9 +110,6 @@ function isYetToCome({ target }: RingPicture, rollout: RolloutPicture | null): b
   const forward = rollout?.phase === 'staging' || rollout?.phase === 'advancing'
   return forward && target !== null && target.build !== rollout.build && target.rollout !== rollout.id
 }
-
-/** Phases in which a node serves what its hot link names. */
-const SERVING: readonly string[] = ['idle', 'fetching', 'staged']
 
 function bar({ counts }: RingPicture, paint: Paint): string {
   const cells = (count: number): number => (counts.total === 0 ? 0 : Math.round((count * BAR) / counts.total))

@@ -15,7 +15,7 @@ import type { CatalogEntry, Lease } from '#fleet/ports.ts'
 import type { Rollout } from '#fleet/rollout.ts'
 import { conclude, endOfRelease } from './ending.ts'
 import { follow } from './follow.ts'
-import { rolloutId, takeLease } from './lease.ts'
+import { leaseNote, rolloutId, takeLease } from './lease.ts'
 import { Progress } from './progress.ts'
 import { plain } from './reporter.ts'
 import { look } from './verbs.ts'
@@ -39,7 +39,8 @@ type Decided = Exclude<ReleaseStart, Refusal> & {
   readonly catalog: readonly CatalogEntry[]
 }
 
-async function decide(bench: Bench, options: ReleaseOptions): Promise<Decided> {
+/** @param id of the rollout, should one begin */
+async function decide(bench: Bench, options: ReleaseOptions, id: string): Promise<Decided> {
   const { app, rings, policy, ports, clock, signal, by } = bench
   const { build, reason, adopt, restart, retry } = options
   if (build !== null && !isBuildId(build))
@@ -47,7 +48,7 @@ async function decide(bench: Bench, options: ReleaseOptions): Promise<Decided> {
   const observed = await observe(ports, { app, rings, policy }, signal)
   const catalog = await ports.catalog.list(signal)
   const at = new Date(clock.now()).toISOString()
-  const wish = { app, build, by, reason, adopt, restart, retry, id: rolloutId(clock), at }
+  const wish = { app, build, by, reason, adopt, restart, retry, id, at }
   const views = rings.map((ring) => ringOf(observed, ring))
   const start = startRelease(wish, { rings: views, rollout: observed.rollout, builds: catalog })
   if (start.kind === 'refuse') throw new FleetError(start.code, start.message)
@@ -61,13 +62,13 @@ export async function release(bench: Bench, options: ReleaseOptions): Promise<nu
       `Note: this version does not act on ${listed(bench.unheeded, 8)} of the config: each ring goes to 100 %.`,
     )
   }
-  const first = await decide(bench, options)
+  const id = rolloutId(clock)
+  const first = await decide(bench, options, id)
   if (first.kind === 'already') return already(bench, first.build, options)
   if (options.dryRun) return dryRun(bench, first)
-  const target = first.kind === 'begin' ? first.beginning.build : first.rollout.build
-  await using lease = await lend(bench, `release ${target}`, first.observed)
+  await using lease = await lend(bench, first, options.timeoutMs)
   // What was seen before the lease may be old: under it nobody else writes.
-  const start = await decide(bench, options)
+  const start = await decide(bench, options, id)
   if (start.kind === 'already') return already(bench, start.build, options)
   guardRestart(bench, start, options)
   const rollout =
@@ -83,9 +84,14 @@ export async function release(bench: Bench, options: ReleaseOptions): Promise<nu
 }
 
 /** The lease, or a refusal that says what its holder is doing. */
-async function lend(bench: Bench, reason: string, observed: Observation): Promise<Lease> {
+async function lend(
+  bench: Bench,
+  { observed, ...start }: Exclude<Decided, { kind: 'already' }>,
+  timeoutMs: number,
+): Promise<Lease> {
+  const { build, id } = start.kind === 'begin' ? start.beginning : start.rollout
   try {
-    return await takeLease(bench, reason)
+    return await takeLease(bench, leaseNote(bench, `release ${build}`, id), build, timeoutMs)
   } catch (error) {
     if (!isFleetError(error, 'LEASE_HELD')) throw error
     const { rollout } = observed

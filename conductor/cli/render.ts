@@ -112,6 +112,14 @@ export function wordsOf(node: NodePicture): readonly string[] {
   return words
 }
 
+/** Phases in which a node serves what its hot link names. */
+const SERVING: readonly string[] = ['idle', 'fetching', 'staged']
+
+/** The nodes of a ring that say they serve a build now, whatever the order asks and whatever they bring into cold meanwhile. */
+export function serving({ nodes }: RingPicture, build: string | null): readonly NodePicture[] {
+  return nodes.filter(({ hot, phase, silent }) => hot === build && SERVING.includes(phase) && !silent)
+}
+
 const PHASES: Readonly<Record<string, string>> = {
   staging: 'is staging',
   advancing: 'is advancing',

@@ -37,7 +37,8 @@ export async function rollback(bench: Bench, options: RollbackOptions): Promise<
   const { report, clock, signal } = bench
   if (options.to !== null && options.to !== 'previous') return rollbackTo(bench, options, options.to)
   const facts = await gather(bench)
-  const start = decide(bench, options, facts)
+  const id = rolloutId(clock)
+  const start = decide(bench, options, facts, id)
   if (options.dryRun) return dryRun(bench, start, facts)
   if (start.kind === 'already') return conclude(bench, { exit: 0, lines: [`${start.message}. Nothing was written.`] })
   preview(bench, start, facts)
@@ -46,7 +47,7 @@ export async function rollback(bench: Bench, options: RollbackOptions): Promise<
   try {
     if (lease === null) return await accompany(bench, options, progress)
     await using held = lease
-    return await takeBack(bench, held, options, progress)
+    return await takeBack(bench, held, options, progress, id)
   } catch (error) {
     if (!signal.aborted) throw error
     report.settle()
@@ -65,12 +66,13 @@ function decide(
   bench: Bench,
   options: RollbackOptions,
   { observed, catalog }: Facts,
+  id: string,
 ): Exclude<RollbackStart, { kind: 'refuse' }> {
   const { app, by, clock } = bench
   const rings = affected(bench, observed).map((ring) => ringOf(observed, ring))
   const reason = options.reason === '' ? 'rollback' : options.reason
   const at = new Date(clock.now()).toISOString()
-  const wish = { app, by, reason, id: rolloutId(clock), at, previous: options.to === 'previous' }
+  const wish = { app, by, reason, id, at, previous: options.to === 'previous' }
   const start = startRollback(wish, { rings, rollout: observed.rollout, builds: catalog })
   if (start.kind === 'refuse') throw new FleetError(start.code, start.message)
   return start
@@ -166,10 +168,16 @@ async function accompany(bench: Bench, options: RollbackOptions, progress: Progr
 }
 
 /** Decides anew under the lease, then writes and drives until everybody is back. */
-async function takeBack(bench: Bench, lease: Lease, options: RollbackOptions, progress: Progress): Promise<number> {
+async function takeBack(
+  bench: Bench,
+  lease: Lease,
+  options: RollbackOptions,
+  progress: Progress,
+  id: string,
+): Promise<number> {
   const { ports, signal, by, clock } = bench
   const facts = await gather(bench)
-  const start = decide(bench, options, facts)
+  const start = decide(bench, options, facts, id)
   if (start.kind === 'already') return conclude(bench, { exit: 0, lines: [`${start.message}. Nothing was written.`] })
   const world = { ledger: ports.ledger, lease }
   const at = new Date(clock.now()).toISOString()
@@ -191,7 +199,7 @@ async function takeBack(bench: Bench, lease: Lease, options: RollbackOptions, pr
   const exit = Math.max(...endings.map((ending) => ending.exit))
   if (start.kind !== 'reverse' && options.to === 'previous' && exit === 0) {
     // The open rollout is ended; what was asked for is the build before the one that runs now.
-    return takeBack(bench, lease, options, progress)
+    return takeBack(bench, lease, options, progress, rolloutId(clock))
   }
   return conclude(bench, { exit, lines: endings.flatMap(({ lines }) => lines) })
 }

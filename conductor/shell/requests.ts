@@ -29,6 +29,7 @@ export function answerRequests(
     policy,
   })
   if (request.expires < at) return only('expired')
+  if (request.verb === 'release') return only('refused, another rollout is under way')
   if (request.verb !== 'rollback') return only('unknown verb')
   if (rollout === null || isOver(rollout)) return only('nothing is under way')
   const allAtOnce = policy.allAtOnce || request.args.now === true

@@ -148,6 +148,28 @@ test('F7: a second commander is refused at once, and told who deploys what', asy
   assert.equal((await running.end).code, 0)
 })
 
+test('A23: the lease of a driver that died is waited for, and the release then goes on by itself', async (t) => {
+  const { url } = await startConsul(t)
+  const fleet = await conducting(t, { url, nodes: 2 })
+  await fleet.publish(A)
+  await until('the nodes report', async () => (await fleet.conduct('status')).stdout.includes('2 nodes'))
+  const dead = await fleet.locks.acquire(
+    { holder: 'ana@desk', since: '', rollout: null, reason: 'release' },
+    AbortSignal.timeout(9_000),
+  )
+  const running = fleet.start('release', A)
+  await until('nobody answers for it', () =>
+    running.stderr().includes('ana@desk holds the lease and does not answer: waiting for its session to end.'),
+  )
+  await dead[Symbol.asyncDispose]()
+  const { code, stderr } = await running.end
+  assert.equal(code, 0, stderr)
+  const { rollout } = JSON.parse((await fleet.conduct('status', '--json')).stdout) as { rollout: { id: string } }
+  const lease = (await fleet.client.get(fleet.client.keys('web').lease, AbortSignal.timeout(9_000))).value
+  const note = JSON.parse(new TextDecoder().decode(lease?.value)) as { rollout: string }
+  assert.equal(note.rollout, rollout.id, 'the lease names the rollout that it was taken for')
+})
+
 test('rings are released one after the other, in the order of the customary path', async (t) => {
   const { url } = await startConsul(t)
   const fleet = await conducting(t, { url, nodes: 2, rings: ['production', 'staging'] })

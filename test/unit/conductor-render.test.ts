@@ -1,6 +1,7 @@
 // Owns the proof of how an app looks to a person: counts that sum, foreign words made harmless, large rings made short.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { endOfRollback } from '#conductor/cli/ending.ts'
 import { renderPicture } from '#conductor/cli/render.ts'
 import { createReporter, plain, widthOf } from '#conductor/cli/reporter.ts'
 import { ageOf, columns, counted, listed } from '#conductor/cli/words.ts'
@@ -46,6 +47,20 @@ test('H5 H9: what a hook printed cannot move the cursor, forge a line or hide be
   assert.doesNotMatch(text, /[\u001b\u202e]/)
   assert.match(text, /HOOK_FAILED: line ● forged {2}converged \[2J gnp\.exe/)
   assert.equal(plain('tab\there'), 'tab here')
+})
+
+test('who is back and re-arms its cold directory already is said to be back', () => {
+  const sim = new Simulation({ nodes: 2, before: settledOn(B, A), hot: B, cold: A, build: C })
+  sim.settle(() => true)
+  sim.rollout = { ...sim.rollout, phase: 'recalling', endedAt: null }
+  sim.settle()
+  for (const node of sim.nodes.slice(1)) node.said = { ...node.said, phase: 'fetching', cold: null }
+  const fleet = sim.view()
+  const rings = Object.values(fleet.rings)
+  const picture = pictureOf({ app: APP, rings, fleet, rollout: sim.rollout, lease: null, builds: [], now: NOW })
+  assert.equal(picture.rings[0]?.counts.working, 1)
+  const { exit, lines } = endOfRollback({ rollout: sim.rollout, end: 'over' }, picture.rings, 1_400)
+  assert.deepEqual([exit, lines], [0, ['production is back on b-build: all 2 nodes run it after 1.4 s.']])
 })
 
 test('a large ring shows only the nodes that are not where they should be, unless all are asked for', () => {
