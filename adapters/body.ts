@@ -52,7 +52,7 @@ export async function* readBody(body: Readable, expected: Expected, signal: Abor
 }
 
 /** `promise`, or what `late` gives when it took too long. */
-export async function within<value>(limitMs: number, promise: Promise<value>, late: () => Error): Promise<value> {
+async function within<value>(limitMs: number, promise: Promise<value>, late: () => Error): Promise<value> {
   let timer: NodeJS.Timeout | undefined
   const limit = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => reject(late()), limitMs)

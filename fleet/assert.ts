@@ -1,7 +1,7 @@
 // Owns the assertion that marks our own bugs: what can only be false when the code is wrong.
 
 /** Thrown when an invariant of our own does not hold: always a bug, exit code 70, never caught to go on. */
-export class InvariantError extends Error {
+class InvariantError extends Error {
   override readonly name = 'InvariantError'
 }
 

@@ -20,7 +20,7 @@ import { checkEntry, MAX_FRAME_BYTES, MOST } from './manifest-rules.ts'
 export const MARKER_BYTES = 20
 
 /** Raw bytes of the largest head that is decompressed. */
-export const MAX_HEAD_BYTES = 128 * 1024 * 1024
+const MAX_HEAD_BYTES = 128 * 1024 * 1024
 
 /** `["=", n]` keep n frames · `["-", n]` drop n · `["+", [bytes, rawBytes, digest?]…]` add; offsets follow from the lengths. */
 export type FrameSplice =

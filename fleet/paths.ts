@@ -9,7 +9,7 @@ export interface PathLimits {
 }
 
 /** Longest path and link target in bytes: what Linux takes (PATH_MAX with its final zero), less room for the tree's own path. */
-export const MAX_PATH_BYTES = 3_072
+const MAX_PATH_BYTES = 3_072
 
 // Control characters (C0, DEL, C1), line separators, bidirectional controls and lone surrogates, the replacement character that
 // invalid UTF-8 turns into, and the backslash: none of them can be shown, logged or typed safely (failures E2, E10).

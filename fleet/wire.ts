@@ -8,17 +8,17 @@ import { ROLLOUT_PHASES, type Rollout } from './rollout.ts'
 import { ALL, type BareOrder, readBare, type Target } from './target.ts'
 
 /** Version of every record that this program writes and the highest that it reads. */
-export const WIRE_VERSION = 1
+const WIRE_VERSION = 1
 
 /** Records stay below this, far under Consul's 512 KiB: a target wakes every node of a ring. */
-export const MAX_RECORD_BYTES = 8 * 1024
+const MAX_RECORD_BYTES = 8 * 1024
 
 /**
  * Turns the bytes of a key into the bytes of a record. Today they are the same; signed records (strict mode) unwrap and check their
  * envelope here, before anything is parsed.
  */
 export type Opener = (raw: Uint8Array) => Uint8Array
-export const unsigned: Opener = (raw) => raw
+const unsigned: Opener = (raw) => raw
 
 // Branded strings: the check is the brand.
 const buildId = v.pipe(

@@ -93,7 +93,7 @@ export interface ConsulClient {
 const MAX_OPERATIONS = 64
 
 /** Consul adds up to wait/16 of jitter on its side; a client that gives up sooner would never see a quiet answer. */
-export function blockingDeadlineMs(waitMs: number): number {
+function blockingDeadlineMs(waitMs: number): number {
   return Math.ceil((waitMs * 17) / 16) + 5_000
 }
 

@@ -95,5 +95,3 @@ export function historyOf(client: ConsulClient, app: string) {
     }
   }
 }
-
-export type History = ReturnType<typeof historyOf>

@@ -17,7 +17,7 @@ export interface Pace {
   readonly absentMs: number
 }
 
-export const PACE: Pace = {
+const PACE: Pace = {
   changes: { burst: 20, refillMs: 500 },
   idle: { burst: 2, refillMs: 15_000 },
   errors: { floorMs: 200, ceilingMs: 30_000 },

@@ -3,7 +3,7 @@ import pino from 'pino'
 import { describeError, FleetError } from '#fleet/errors.ts'
 import type { Facts, Logger } from '#fleet/ports.ts'
 
-export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
+const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
 export interface LoggerOptions {

@@ -19,7 +19,7 @@ function nameOf(error: unknown): string {
 }
 
 /** HTTP status of an answer that was an error; 0 when there was none. */
-export function statusOf(error: unknown): number {
+function statusOf(error: unknown): number {
   const metadata = typeof error === 'object' && error !== null && '$metadata' in error ? error.$metadata : null
   const known = typeof metadata === 'object' && metadata !== null && 'httpStatusCode' in metadata
   return known && typeof metadata.httpStatusCode === 'number' ? metadata.httpStatusCode : 0

@@ -29,11 +29,6 @@ export function lasted(from: string, to: string | null, nowMs: number): string {
   return formatDuration(end - Date.parse(from))
 }
 
-/** `16:04:30` of an ISO time, `-` when it is none. */
-export function clockTime(at: string): string {
-  return at.length >= 19 ? at.slice(11, 19) : '-'
-}
-
 export function pad(text: string, width: number): string {
   return text + ' '.repeat(Math.max(0, width - text.length))
 }

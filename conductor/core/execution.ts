@@ -5,7 +5,7 @@ import type { RolloutEvent } from './reduce.ts'
 import type { FleetView, RingView } from './standing.ts'
 
 /** What the ring would go back to if it goes back twice: the fallback of the order that the rollout's first one replaces. */
-export function priorOf({ standing }: RingView): BuildRef | null {
+function priorOf({ standing }: RingView): BuildRef | null {
   if (standing.kind !== 'record') return null
   const { fallback, fallbackManifest } = standing.target
   return fallback === null || fallbackManifest === null ? null : { build: fallback, manifest: fallbackManifest }

@@ -14,7 +14,7 @@ export interface Force {
   readonly generation: number
 }
 
-export function refOf(build: CatalogEntry['build'] | null, manifest: CatalogEntry['manifest'] | null): BuildRef | null {
+function refOf(build: CatalogEntry['build'] | null, manifest: CatalogEntry['manifest'] | null): BuildRef | null {
   return build === null || manifest === null ? null : { build, manifest }
 }
 

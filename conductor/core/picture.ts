@@ -176,7 +176,7 @@ function keeping({ ring, nodes }: RingView): string {
 }
 
 /** One sentence about a key that holds no order of ours. */
-export function troubleOf(view: RingView, rollout: Rollout | null): { code: string; message: string } | null {
+function troubleOf(view: RingView, rollout: Rollout | null): { code: string; message: string } | null {
   const { ring, standing } = view
   switch (standing.kind) {
     case 'gone': {

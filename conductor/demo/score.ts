@@ -2,7 +2,7 @@
 import type { LoadReport, NodeLoad, Sighting } from './traffic.ts'
 
 /** The least that every node must have been asked, as the demo promises. */
-export const PROMISED_PER_SECOND = 50
+const PROMISED_PER_SECOND = 50
 
 /** One act of the demo, as it was measured from outside. */
 export interface Act {

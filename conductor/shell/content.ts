@@ -26,7 +26,7 @@ function changed(path: string, how: string, cause?: unknown): FleetError {
  * The bytes of a file in pieces of `CHUNK_BYTES`, the last one shorter; an empty file gives none.
  * @throws FleetError `ENTRY_REFUSED` when it is not the file that was scanned, or changes while it is read
  */
-export function* piecesOfFile(dir: string, file: Scanned): Generator<Buffer> {
+function* piecesOfFile(dir: string, file: Scanned): Generator<Buffer> {
   const fd = open(dir, file)
   try {
     if (stampOf(fstatSync(fd)) !== file.stamp) throw changed(file.path, 'changed')

@@ -75,7 +75,7 @@ async function differing(
 }
 
 /** The ranges of `now` that `before` does not have at the same place, in whole blocks. */
-export function changedRanges(before: Uint8Array, now: Uint8Array): readonly { start: number; bytes: number }[] {
+function changedRanges(before: Uint8Array, now: Uint8Array): readonly { start: number; bytes: number }[] {
   const ranges: { start: number; bytes: number }[] = []
   for (let start = 0; start < now.byteLength; start += BLOCK_BYTES) {
     const block = now.subarray(start, start + BLOCK_BYTES)

@@ -18,7 +18,7 @@ export interface Packable extends Hashed {
 const TYPES = { d: 'Directory', f: 'File', l: 'SymbolicLink' } as const
 
 /** The header blocks of an entry: owner and group 0 without names, so that the same tree packs to the same bytes everywhere. */
-export function tarHeader(entry: Pick<Packable, 'path' | 'type' | 'mode' | 'size' | 'mtime' | 'target'>): Buffer {
+function tarHeader(entry: Pick<Packable, 'path' | 'type' | 'mode' | 'size' | 'mtime' | 'target'>): Buffer {
   const data: HeaderData = {
     path: entry.type === 'd' ? `${entry.path}/` : entry.path,
     mode: entry.type === 'l' ? 0o777 : entry.mode,

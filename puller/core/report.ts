@@ -29,7 +29,7 @@ function short(trouble: Trouble): Trouble {
 }
 
 /** What is wrong by the machine's own lights. */
-export function troublesOf(state: NodeState): readonly Trouble[] {
+function troublesOf(state: NodeState): readonly Trouble[] {
   const troubles: Trouble[] = []
   const { job, stand, hotDrift } = state
   const patient = job?.kind === 'wait' && job.pause === 'arm' && job.tries < PATIENT_TRIES

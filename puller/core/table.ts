@@ -21,7 +21,7 @@ export type Begin =
  * Notices are read off the order on every turn; outcomes come from jobs. Names that end in `InPlace` belong to a restart without a swap,
  * those in `ForGood` to a failure with no way back.
  */
-export const NOTICES = [
+const NOTICES = [
   'wanted',
   'recalled',
   'readied',
@@ -32,7 +32,7 @@ export const NOTICES = [
   'parked',
 ] as const
 export type Notice = (typeof NOTICES)[number]
-export const OUTCOME_EDGES = [
+const OUTCOME_EDGES = [
   'fetched',
   'fetchBlocked',
   'fetchRefused',

@@ -11,7 +11,7 @@ export interface Accepted {
   readonly order: Order | null
 }
 
-export const NOTHING_ACCEPTED: Accepted = { ratchet: NO_RATCHET, order: null }
+const NOTHING_ACCEPTED: Accepted = { ratchet: NO_RATCHET, order: null }
 
 /** Who reads orders here. */
 export interface Reader {

@@ -46,7 +46,7 @@ export type Perform = (job: Job, state: NodeState, signal: AbortSignal) => Promi
 type Failure = Exclude<Extract<Outcome, { readonly code: ErrorCode }>['type'], 'fetchBlocked'>
 
 /** What drains, hooks and verify are told of the move in hand; on the way back, `build` is what is gone back to. */
-export function environmentOf(state: NodeState, options: Pick<EffectsOptions, 'reader' | 'root'>): HookEnvironment {
+function environmentOf(state: NodeState, options: Pick<EffectsOptions, 'reader' | 'root'>): HookEnvironment {
   const { move, phase, order, hot } = state
   const back = phase === 'reverting'
   const build = (back ? move?.from : move?.to) ?? hot

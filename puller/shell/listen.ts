@@ -14,7 +14,7 @@ export interface Reply {
 
 export type Answerer = (method: string, path: string) => Promise<Reply | null>
 
-export function controlSocketOf(root: string): string {
+function controlSocketOf(root: string): string {
   return join(root, '.hotcold', 'control.sock')
 }
 

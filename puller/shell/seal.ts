@@ -43,7 +43,7 @@ export function unchangedSince(record: SealRecord, row: number, facts: Float64Ar
   return record.ino[row] !== 0 && same('ino') && same('size') && same('mtimeMs') && same('ctimeMs')
 }
 
-export function sealPath(root: string, tree: TreeName): string {
+function sealPath(root: string, tree: TreeName): string {
   return join(root, 'trees', `${tree}.seal`)
 }
 

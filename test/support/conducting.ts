@@ -14,7 +14,7 @@ import { readBare, targetOfBare } from '#fleet/target.ts'
 import { readTarget } from '#fleet/wire.ts'
 import { APP, digestFor, RING, SimNode, settledOn } from './rollout-sim.ts'
 
-export const quiet: Logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
+const quiet: Logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
 
 export interface Said {
   readonly code: number
@@ -46,7 +46,7 @@ export interface Conducting {
 }
 
 /** A node that hears its ring's key, works in small steps, and says where it stands. */
-export class LiveNode extends SimNode {
+class LiveNode extends SimNode {
   private readonly sink: StatusSink
   private last = ''
 

@@ -11,7 +11,7 @@ export interface LogLine {
 }
 
 /** A logger that keeps its lines. */
-export function keptLog(): Logger & { readonly lines: readonly LogLine[] } {
+function keptLog(): Logger & { readonly lines: readonly LogLine[] } {
   const lines: LogLine[] = []
   const at =
     (level: LogLine['level']) =>

@@ -65,7 +65,7 @@ export interface ConsulServer {
 type Cleanup = Pick<TestContext, 'after'>
 
 /** A loopback address that nobody else is likely to use, so that fixed ports never clash between tests that run side by side. */
-export function loopbackAddress(): string {
+function loopbackAddress(): string {
   return `127.${randomInt(64, 128)}.${randomInt(1, 255)}.${randomInt(1, 255)}`
 }
 

@@ -46,7 +46,7 @@ export interface History {
 }
 
 /** The place of a node by the letter of the contract, worked out in another way than production does. */
-export function placeByLetter(salt: string, node: string): number {
+function placeByLetter(salt: string, node: string): number {
   return Number.parseInt(createHash('sha256').update(`${salt}/${node}`).digest('hex').slice(0, 8), 16)
 }
 

@@ -20,7 +20,7 @@ export interface Answer {
 }
 
 /** Consul's limit of a value and of a transaction. */
-export const MAX_BODY_BYTES = 524_288
+const MAX_BODY_BYTES = 524_288
 
 /** A request that is refused; the message is the body of the answer. */
 export class HttpError extends Error {

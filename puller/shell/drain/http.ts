@@ -27,7 +27,7 @@ export function httpGauge(
 }
 
 /** Null when the answer says idle, else what it says. */
-export function inFlight(answer: Answer): string | null {
+function inFlight(answer: Answer): string | null {
   if (answer.status === 204) return null
   if (answer.status !== 200) return `answered ${answer.status}`
   const count = countIn(answer.body)
