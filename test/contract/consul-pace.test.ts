@@ -47,7 +47,7 @@ test('twelve changes in a row get through at once', async (t: TestContext) => {
   const began = performance.now()
   const watch = watching(t, lying.url)
   await until('all were seen', () => watch.events.length === 12)
-  assert.ok(performance.now() - began < 1_000)
+  assert.ok(performance.now() - began < 3_000)
 })
 
 test('A13: a refused token is asked about again after 15 to 30 s, not sooner, and the watch goes on', async (t: TestContext) => {

@@ -89,7 +89,7 @@ test('A9: a server that is behind and has no key yet is not believed, and costs 
   const script = [kvAbsent(5), target('b1', 20)]
   const lying = await startLyingConsul(t, ({ nth }) => script[nth] ?? { ending: 'mute' })
   const watch = watching(t, lying.url)
-  await until('it blocks', () => lying.asked.length === 3, 2_000)
+  await until('it blocks', () => lying.asked.length === 3)
   assert.deepEqual(watch.seen(), ['b1'])
   assert.equal(lying.asked[2]?.query.get('index'), '20')
 })

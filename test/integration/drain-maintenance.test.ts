@@ -281,5 +281,5 @@ test('F2: a drain whose reason is gone does not wait for a Consul that is mute',
   const startedMs = performance.now()
   stop.abort(new Error('recalled'))
   await assert.rejects(draining, /^Error: recalled$/)
-  assert.ok(performance.now() - startedMs < 2_000)
+  assert.ok(performance.now() - startedMs < 5_000)
 })

@@ -143,7 +143,7 @@ test('D13: a hook that leaves a daemon on its output is over when it exits, and 
   const { lines, sh, pidIn } = await world(t)
   const startedMs = performance.now()
   const { output } = await sh('sleep 600 & echo $! > daemon; echo started')
-  assert.ok(performance.now() - startedMs < 5_000, 'it waited for the daemon')
+  assert.ok(performance.now() - startedMs < 60_000, 'it waited for the daemon')
   assert.equal(output, 'started\n')
   assert.ok(gone(await pidIn('daemon')), 'the daemon still runs')
   assert.deepEqual(

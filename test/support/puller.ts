@@ -154,7 +154,7 @@ export async function oneNode(t: TestContext, more: Readonly<Record<string, unkn
       await consul.kv.put(TARGET_KEY, new TextDecoder().decode(writeTarget(target)))
     },
     put: (value) => consul.kv.put(TARGET_KEY, value),
-    reports: (what, fits, limitMs = 15_000) =>
+    reports: (what, fits, limitMs = 60_000) =>
       until(
         what,
         async () => {
@@ -170,7 +170,7 @@ export async function oneNode(t: TestContext, more: Readonly<Record<string, unkn
         )
       }),
     hotFile: (path) => readFile(join(root, 'hot', path), 'utf8').catch(() => null),
-    logged: (what, fits, limitMs = 15_000) => until(what, async () => (await log()).find(fits), limitMs),
+    logged: (what, fits, limitMs = 60_000) => until(what, async () => (await log()).find(fits), limitMs),
     start(env = {}) {
       const sink = createWriteStream(logPath, { flags: 'a' })
       child = spawn(...mortal(join(PROJECT, 'puller/puller'), 'run', '--config', configPath), {

@@ -42,8 +42,11 @@ function put(path: string, bytes: Buffer, mode = 0o644): void {
 export function makeSourceTree(dir: string, files: number, seed: number): void {
   const random = seeded(seed)
   for (let index = 0; index < files; index += 1) {
-    const path = join(dir, `pkg-${index % 97}`, `part-${index % 13}`, `file-${index}.txt`)
-    put(path, content(random, 100 + Math.floor(random() * 8_000)), index % 50 === 0 ? 0o755 : 0o644)
+    const folder = join(dir, `pkg-${index % 97}`, `part-${index % 13}`)
+    // Every folder has its first file by then.
+    if (index < 97 * 13) mkdirSync(folder, { recursive: true })
+    const bytes = content(random, 100 + Math.floor(random() * 8_000))
+    writeFileSync(join(folder, `file-${index}.txt`), bytes, { mode: index % 50 === 0 ? 0o755 : 0o644 })
   }
   put(join(dir, 'assets/large.bin'), content(random, 5_000_000))
   put(join(dir, 'assets/empty'), Buffer.alloc(0))

@@ -7,7 +7,7 @@ import type { TestContext } from 'node:test'
 import { promisify } from 'node:util'
 
 // `rm -rf`, not fs.rm: trees under test hold directories without write permission and names that no JS string can carry.
-const REMOVE = ['-c', 'chmod -R u+rwX "$1" 2>/dev/null; rm -rf "$1"', 'sh'] as const
+const REMOVE = ['-c', 'rm -rf "$1" 2>/dev/null || { chmod -R u+rwX "$1" 2>/dev/null; rm -rf "$1"; }', 'sh'] as const
 
 /** What could not be removed after its test, since a process that a later hook ends still wrote into it. */
 const left: string[] = []

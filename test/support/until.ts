@@ -8,7 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 export async function until<value>(
   what: string,
   probe: () => value | Promise<value>,
-  limitMs = 20_000,
+  limitMs = 60_000,
 ): Promise<Exclude<value, false | null | undefined>> {
   const end = performance.now() + limitMs
   let last: unknown
