@@ -29,7 +29,11 @@ export const ERRORS = {
     title: 'The answer did not have the shape of a Consul answer',
     fix: 'look for a proxy between here and Consul',
   },
-  CONSUL_DENIED: { kind: 'refused', title: 'Consul refused the token', fix: 'conduct doctor' },
+  CONSUL_DENIED: {
+    kind: 'refused',
+    title: 'Consul refused the token',
+    fix: 'another consul.token or consul.tokenFile',
+  },
   CONSUL_LIMITED: { kind: 'transient', title: 'Consul is limiting this client' },
   CONSUL_TOO_LARGE: { kind: 'usage', title: 'The record is too large for Consul' },
   DUPLICATE_NODE: {
@@ -42,7 +46,11 @@ export const ERRORS = {
   WRITE_CONFLICT: { kind: 'conflict', title: 'The record changed while we were deciding: nothing was written' },
 
   // Target records, as a puller or a conductor meets them
-  TARGET_GONE: { kind: 'corrupt', title: 'The target key is gone', fix: 'conduct init' },
+  TARGET_GONE: {
+    kind: 'corrupt',
+    title: 'The target key is gone',
+    fix: 'conduct rollback, or conduct release --adopt',
+  },
   TARGET_EMPTY: { kind: 'corrupt', title: 'The target key is empty', fix: 'conduct rollback' },
   TARGET_INVALID: { kind: 'corrupt', title: 'The target record was rejected', fix: 'conduct rollback' },
   TARGET_TOO_NEW: {
@@ -79,7 +87,11 @@ export const ERRORS = {
   BUILD_EMPTY: { kind: 'refused', title: 'There is nothing in the directory to publish' },
   ENTRY_REFUSED: { kind: 'refused', title: 'Something in the directory cannot be deployed' },
   STORE_MISSING: { kind: 'transient', title: 'The object is not in the store' },
-  STORE_DENIED: { kind: 'refused', title: 'The store refused our credentials', fix: 'conduct doctor' },
+  STORE_DENIED: {
+    kind: 'refused',
+    title: 'The store refused our credentials',
+    fix: 'other credentials: AWS_ACCESS_KEY_ID, AWS_PROFILE or a role',
+  },
   STORE_CLOCK_SKEW: {
     kind: 'refused',
     title: 'The store refused the request because of the clock',
@@ -122,7 +134,7 @@ export const ERRORS = {
   SWAP_FAILED: { kind: 'failed', title: 'The hot link could not be moved' },
   CRASH_LOOP: { kind: 'failed', title: 'The puller died three times in the same phase' },
   PARKED: { kind: 'failed', title: 'The node is parked' },
-  PINNED: { kind: 'refused', title: 'The node is pinned', fix: 'conduct unpin NODE' },
+  PINNED: { kind: 'refused', title: 'The node is pinned', fix: 'consul kv delete hotcold/v1/APP/RING/pins/NODE' },
   NO_PREVIOUS: {
     kind: 'refused',
     title: 'There is no previous build to go back to',

@@ -84,6 +84,8 @@ export function createReporter(
 /** An error as a person reads it: what failed and the fact, then what helps. */
 export function describeFailure(error: FleetError, detail: string): readonly string[] {
   const { title, fix } = { fix: undefined, ...ERRORS[error.code] }
-  const lines = [`${title}: ${plain(detail)}.`.replace(/\.\.$/, '.')]
+  // What a puller would go on with; a verb has ended.
+  const said = plain(detail).replace(/; (?:retrying|reconnecting)$/, '')
+  const lines = [`${title}: ${said}.`.replace(/\.\.$/, '.')]
   return fix === undefined ? lines : [...lines, `Try: ${fix}`]
 }

@@ -164,7 +164,7 @@ async function accompany(bench: Bench, options: RollbackOptions, progress: Progr
   const { rollout } = observed
   if (rollout === null) throw new FleetError('RECORD_INVALID', `the rollout record of ${app} is gone`)
   const end = isOver(rollout) ? 'over' : 'late'
-  return conclude(bench, endOfRollback({ rollout, end, observed }, picture.rings, progress.elapsedMs))
+  return conclude(bench, endOfRollback({ rollout, end }, picture.rings, progress.elapsedMs))
 }
 
 /** Decides anew under the lease, then writes and drives until everybody is back. */

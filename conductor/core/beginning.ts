@@ -145,7 +145,8 @@ function runsAlready({ standing }: RingView, build: BuildId): boolean {
 function beginningOf(wish: ReleaseWish, facts: ReleaseFacts, entry: CatalogEntry): Beginning {
   const rings = facts.rings.map((view) => {
     const force = forceIn(view, facts.rollout, facts.builds)
-    const running = runningUnder(force) ?? mostRun(view, facts)
+    const ordered = runningUnder(force) ?? mostRun(view, facts)
+    const running = ordered !== null && isStillborn(view, ordered, facts) ? null : ordered
     const there = running?.build === entry.build && (force?.cutoff ?? 0) === ALL
     // Where the build runs already, the way back is the one that it has.
     return {
@@ -170,6 +171,14 @@ function beginningOf(wish: ReleaseWish, facts: ReleaseFacts, entry: CatalogEntry
     generations: facts.rollout?.generations ?? {},
     there: rings.filter(({ there }) => there).map(({ ring }) => ring),
   }
+}
+
+/** Ordered, failed before it ever was good here, and run by nobody: no way back leads there. */
+function isStillborn({ ring, nodes }: RingView, { build }: BuildRef, { builds }: ReleaseFacts): boolean {
+  const entry = builds.find((known) => known.build === build)
+  const failed = entry !== undefined && entry.quarantine !== null && entry.good[ring] === undefined
+  const runs = nodes.filter(({ status }) => status.hot === build && status.phase !== 'parked')
+  return failed && runs.every(({ status }) => status.refusal?.build === build)
 }
 
 /** When no record tells what ran: what most nodes say they run, if its manifest is known. */

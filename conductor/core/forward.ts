@@ -77,7 +77,8 @@ function tooManyFailed(rollout: Rollout, view: RingView, mark: RingMark, policy:
   const failed = view.nodes.filter((node) => hasFailed(node, target, mark))
   const budget = shareOf(policy.failureBudget, view.nodes.length)
   if (failed.length <= budget) return null
-  const first = failed[0]?.status.refusal
+  const [one] = failed
+  const first = one?.status.refusal ?? one?.status.troubles[0]
   const nodes = failed.map(({ status }) => status.node)
   const allowed = budget === 0 ? 'none may' : `at most ${budget} may`
   const what = `${failed.length} of ${view.nodes.length} nodes of ${view.ring} failed ${rollout.build} (${allowed})`

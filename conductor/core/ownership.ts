@@ -11,11 +11,16 @@ export function isOurs(rollout: Rollout, { ring, standing }: RingView): boolean 
   return target.rollout === rollout.id && target.generation === rollout.generations[ring]
 }
 
-/** A ring is begun only over a settled record that runs what the rollout took for its fallback (design section 6). */
+/**
+ * A ring is begun only over a settled record that runs what the rollout took for its fallback (design section 6), or over the last word
+ * of the rollout before on a build that never ran anywhere there.
+ */
 export function mayBeginOver(rollout: Rollout, { ring, standing }: RingView): boolean {
   if (standing.kind !== 'record') return false
   const { target } = standing
-  return isSettled(target) && target.build === (rollout.fallbacks[ring]?.build ?? null)
+  const back = rollout.fallbacks[ring]?.build ?? null
+  const stillborn = back === null && target.generation === rollout.generations[ring]
+  return isSettled(target) && (target.build === back || stillborn)
 }
 
 /** What a person is told of a key that does not hold an order of ours. */

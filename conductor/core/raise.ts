@@ -2,7 +2,7 @@
 import type { Because, RingMark } from '#fleet/rollout.ts'
 import { stateOf } from '#fleet/roster.ts'
 import { ALL, type Target } from '#fleet/target.ts'
-import { isFree, namesOf, type Placed, refusesFallback, serviceOf } from './service.ts'
+import { isFree, keepsItsOwn, namesOf, type Placed, serviceOf } from './service.ts'
 
 /** The new cutoff (the old one when nothing may rise), whom it takes out of service, and what stopped it from going further. */
 export interface Raise {
@@ -20,7 +20,7 @@ export function cutoffOfShare(placed: readonly Placed[], share: number): number 
 
 /** Has the build in cold and runs the fallback, or cannot be waited for: nothing is gained by sparing it. */
 export function isReady({ status, silent }: Placed, target: Target): boolean {
-  return stateOf({ status, silent }, target) !== 'working' || refusesFallback({ status, silent }, target)
+  return stateOf({ status, silent }, target) !== 'working' || keepsItsOwn({ status, silent }, target)
 }
 
 /**

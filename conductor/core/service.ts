@@ -57,14 +57,21 @@ export function serviceOf(node: Placed, target: Target, mark: RingMark): Service
  */
 export function hasFailed({ status, silent }: RosterNode, target: Target, mark: RingMark): boolean {
   if (stateOf({ status, silent }, target) !== 'failed') return false
-  const stands = refuses(status, target.build) && status.attempt >= target.attempt
-  return stands || status.generation >= mark.began
+  const heard = status.generation >= mark.began
+  if (refuses(status, target.build)) return heard || status.attempt >= target.attempt
+  // Parked: a verdict only of a node that was asked to run the build.
+  return heard && place(target.salt, status.node) < target.cutoff
 }
 
-/** Refuses its fallback, and so keeps what it runs: it never comes to be staged as the others do, and must not be waited for. */
-export function refusesFallback({ status }: RosterNode, target: Target): boolean {
+/**
+ * Keeps what it runs although that is not the fallback, because it refuses that or there is none: it never comes to be staged as the others
+ * do, and must not be waited for.
+ */
+export function keepsItsOwn({ status }: RosterNode, target: Target): boolean {
   const atRest = status.phase === 'idle' || status.phase === 'staged'
-  return atRest && refuses(status, target.fallback) && status.attempt >= target.attempt
+  const refusing = refuses(status, target.fallback) && status.attempt >= target.attempt
+  const stray = target.fallback === null && status.hot !== null && status.cold === target.build
+  return atRest && (refusing || stray)
 }
 
 /** On a first deploy a node without hot serves nobody: taking it costs nothing. */

@@ -1,6 +1,7 @@
 // Owns the totality of the error table: every code is thrown or reported somewhere, and each row can be shown to a person.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { parseCommandLine } from '#conductor/cli/program.ts'
 import { ERRORS, type ErrorSpec } from '#fleet/errors.ts'
 import { production } from '#test/support/source.ts'
 
@@ -34,4 +35,16 @@ test('each row has a title that is a sentence part, and a fix that is an action'
     assert.ok(title.length <= 90, `${code}: the title fits a line`)
     if (fix !== undefined) assert.match(fix, /^(--)?[a-z]/, `${code}: the fix is a command or an action`)
   }
+})
+
+test('a fix names only verbs that there are', () => {
+  const help: string[] = []
+  parseCommandLine(['--help'], { writeOut: (text) => void help.push(text) })
+  const verbs = [...help.join('').matchAll(/^ {2}([a-z]+) /gm)].map(([, verb]) => verb)
+  const named = Object.values(TABLE).flatMap(({ fix = '' }) => [...fix.matchAll(/\bconduct ([a-z]+)/g)])
+  assert.ok(named.length > 5)
+  assert.deepEqual(
+    [...new Set(named.map(([, verb]) => verb))].filter((verb) => !verbs.includes(verb)),
+    [],
+  )
 })

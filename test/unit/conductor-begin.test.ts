@@ -116,6 +116,23 @@ test('each refusal of a release names its fact', () => {
   )
 })
 
+test('a build that failed everywhere on a first deploy is no way back for the next one, which may begin over its order', () => {
+  const sim = new Simulation({ nodes: 3, before: settledOn(null, null, 0), hot: null, cold: null, build: B })
+  sim.settle((build) => build !== B)
+  assert.equal(sim.rollout.phase, 'aborted')
+  const failed = entry(B, { good: {}, quarantine: { by: 'conduct', reason: 'failed', at: '' } })
+  const view = sim.view().rings[RING]
+  assert.ok(view)
+  const start = startRelease(wish, { rings: [view], rollout: sim.rollout, builds: [entry(C), failed] })
+  assert.ok(start.kind === 'begin', JSON.stringify(start))
+  assert.deepEqual(start.beginning.fallbacks, { [RING]: null })
+  sim.rollout = beginRollout(start.beginning)
+  sim.settle()
+  assert.equal(sim.rollout.phase, 'done', JSON.stringify(sim.plan().because))
+  assert.deepEqual([sim.order.build, sim.order.fallback], [C, null])
+  assert.ok(sim.nodes.every(({ hot }) => hot === C))
+})
+
 test('taking over a key where the build runs already orders it everywhere at once, and so moves nobody', () => {
   const { rollout } = broughtB()
   const standing: Standing = { kind: 'rejected', code: 'TARGET_INVALID', message: 'not JSON' }
