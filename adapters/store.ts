@@ -23,6 +23,8 @@ export interface StoreOptions {
   readonly region?: string
   /** S3: the bucket in the path, not in the host name. Default: with `endpoint` true, else false. */
   readonly pathStyle?: boolean
+  /** A directory that is not there yet is no empty store: for those who only read. */
+  readonly mustExist?: boolean
   /** Default 15 s for an answer, 30 s between two pieces. */
   readonly patience?: Partial<StorePatience>
 }
@@ -41,7 +43,7 @@ export async function openStore(
   const url = URL.parse(options.url)
   switch (url?.protocol) {
     case 'file:':
-      return fileStore(directoryOf(url), world.clock)
+      return fileStore(directoryOf(url), world.clock, options.mustExist)
     case 'http:':
     case 'https:':
       return httpStore(options.url, patience, world.clock)

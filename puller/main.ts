@@ -92,7 +92,7 @@ async function run(config: PullerConfig): Promise<number> {
   const { app, ring, node } = config
   const log = createLogger({ level: config.log.level, name: 'puller' })
   const metrics = createMetrics()
-  const store = await openStore(defined(config.store), { clock: systemClock, log })
+  const store = await openStore({ ...defined(config.store), mustExist: true }, { clock: systemClock, log })
   const trees = await openRoot(config, log, store)
   let clean = false
   const { client, maintenance } = consulOf(config, log, metrics)
@@ -165,7 +165,7 @@ async function withRoot<result>(
   work: (config: PullerConfig, trees: Trees, log: Logger) => Promise<result>,
 ): Promise<result> {
   const log = createLogger({ level: 'warn', name: 'puller', fd: 2 })
-  const store = await openStore(defined(config.store), { clock: systemClock, log })
+  const store = await openStore({ ...defined(config.store), mustExist: true }, { clock: systemClock, log })
   const trees = await openRoot(config, log, store)
   let clean = false
   try {

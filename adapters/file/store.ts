@@ -13,8 +13,11 @@ const INCOMING = '.incoming-'
 /** What nobody has written to for so long was left by a publisher that died. */
 const ABANDONED_MS = 24 * 3_600_000
 
-/** A store in `root`, which is made with the first object. Objects are files, complete and durable from the moment they have their name. */
-export function fileStore(root: string, clock: Pick<Clock, 'now'> = systemClock): BuildStore {
+/**
+ * A store in `root`, which is made with the first object. Objects are files, complete and durable from the moment they have their name.
+ * @param mustExist for readers: a directory that is not there is a volume that is not mounted, and says nothing of its objects
+ */
+export function fileStore(root: string, clock: Pick<Clock, 'now'> = systemClock, mustExist = false): BuildStore {
   const place = (name: string) => {
     assert(
       name.split('/').every((part) => part !== '' && part !== '.' && part !== '..'),
@@ -26,6 +29,7 @@ export function fileStore(root: string, clock: Pick<Clock, 'now'> = systemClock)
     async find(name, signal) {
       signal.throwIfAborted()
       const facts = await stat(place(name), { bigint: true }).catch((error: unknown) => absentOr(error, name))
+      if (facts === null && mustExist && (await isAway(root))) throw away(root)
       return facts?.isFile() ? { bytes: Number(facts.size), version: versionOf(facts) } : null
     },
     async *read(name, { range, version }, signal) {
@@ -141,12 +145,19 @@ function absentOr(error: unknown, name: string): null {
   })
 }
 
+async function isAway(root: string): Promise<boolean> {
+  return (await stat(root).catch(() => null)) === null
+}
+
+function away(root: string, cause?: unknown): FleetError {
+  return new FleetError('STORE_UNREACHABLE', `the store directory ${root} is not there`, { cause })
+}
+
 async function readFault(error: unknown, root: string, name: string): Promise<unknown> {
   const code = codeOf(error)
   if (code === 'ENOENT' || code === 'ENOTDIR') {
-    const there = await stat(root).catch(() => null)
-    const why = there === null ? `the store directory ${root} is not there` : `${name} is not in ${root}`
-    return new FleetError('STORE_MISSING', why, { cause: error })
+    if (await isAway(root)) return away(root, error)
+    return new FleetError('STORE_MISSING', `${name} is not in ${root}`, { cause: error })
   }
   const denied = code === 'EACCES' || code === 'EPERM'
   return new FleetError(denied ? 'STORE_DENIED' : 'STORE_UNREACHABLE', `${name} in ${root} cannot be read (${code})`, {

@@ -1,7 +1,7 @@
 // Owns what moves a node and what does not: records, bare ids, pins, refusals, restarts, and every kind of nonsense in the key.
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
-import { readFile, rm, writeFile } from 'node:fs/promises'
+import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { type OneNode, oneNode, TARGET_KEY } from '#test/support/puller.ts'
@@ -199,6 +199,19 @@ test('F5: a new activation runs hooks and verify again without a swap, once', as
   await node.order(59, 'build-b', 'build-a', { activation: 'r-8' })
   await node.reports('the same again is nothing new', ({ phase, generation }) => phase === 'idle' && generation === 59)
   assert.deepEqual((await runs()).slice(before.length), ['build-b'])
+})
+
+test('a store whose volume is not mounted refuses no build: it is fetched once the store is back', async (t: TestContext) => {
+  const node = await onB(t)
+  await node.publish('build-c')
+  await rename(node.storeDir, `${node.storeDir}.away`)
+  await node.order(58, 'build-c', 'build-b', { rollout: 'r-2' })
+  const waits = await node.reports('it waits', ({ troubles }) =>
+    troubles.some(({ code }) => code === 'STORE_UNREACHABLE'),
+  )
+  assert.deepEqual([waits.phase, waits.hot, waits.cold, waits.refusal], ['fetching', 'build-b', 'build-a', null])
+  await rename(`${node.storeDir}.away`, node.storeDir)
+  await node.reports('it goes on', ({ hot, phase }) => hot === 'build-c' && phase === 'idle', 40_000)
 })
 
 test('B1 B12: an artifact that is not in the store is refused after three tries; a rollback needs no store', async (t: TestContext) => {
