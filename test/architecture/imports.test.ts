@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { posix } from 'node:path'
 import { test } from 'node:test'
-import { production, type Source, sources } from '#test/support/source.ts'
+import { FOLDERS, filesMatching, production, type Source, sources } from '#test/support/source.ts'
 
 interface Rule {
   /** The files it is about; the first rule that matches a path holds. */
@@ -43,6 +43,9 @@ const RULES: readonly Rule[] = [
   },
 ]
 
+/** What is put together there is not to be taken from there: it would bring the adapters along. */
+const COMPOSITION_ROOT = /^(puller|conductor)\/(main|daemon)\.ts$/
+
 function ruleFor(path: string): Rule | undefined {
   return RULES.find((rule) => rule.files.test(path))
 }
@@ -64,6 +67,7 @@ function breaches({ path, imports }: Source): readonly string[] {
   const rule = ruleFor(path)
   if (rule === undefined) return [`${path} is in a folder without a rule`]
   return imports.flatMap(({ from }) => {
+    if (COMPOSITION_ROOT.test(resolve(path, from))) return [`${path} may not import a program: ${from}`]
     if (from.startsWith('.')) {
       const to = posix.join(posix.dirname(path), from)
       if (to.split('/')[0] !== path.split('/')[0]) return [`${path} leaves its folder by ${from}: use a subpath`]
@@ -77,6 +81,10 @@ function breaches({ path, imports }: Source): readonly string[] {
 
 test('every file imports only what its folder may', () => {
   assert.deepEqual(production().flatMap(breaches), [])
+})
+
+test('every module is a TypeScript file, so that these rules see it', () => {
+  assert.deepEqual(filesMatching(`{${FOLDERS.join(',')}}/**/*.{js,mjs,cjs,jsx,mts,cts,tsx}`), [])
 })
 
 test('relative imports name a file with its ending, and nothing imports out of the tests', () => {
@@ -141,6 +149,8 @@ test('the rules bite: each forbidden kind of import is noticed', () => {
     ['puller/shell/loop.ts', '#adapters/store.ts'],
     ['puller/shell/loop.ts', '#conductor/core/plan.ts'],
     ['puller/shell/loop.ts', '../../conductor/core/plan.ts'],
+    ['puller/shell/loop.ts', '../main.ts'],
+    ['conductor/cli/status.ts', '#conductor/main.ts'],
     ['puller/main.ts', 'consul'],
     ['conductor/cli/status.ts', '#adapters/store.ts'],
     ['conductor/cli/status.ts', 'valibot'],

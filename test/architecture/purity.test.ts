@@ -11,7 +11,7 @@ const CLOCK = 'adapters/runtime/clock.ts'
 
 const TIME_AND_CHANCE = [
   /\bDate\.now\b/,
-  /\bnew Date\(\s*\)/,
+  /\bnew Date\b(?!\()|\bnew Date\(\s*\)/,
   /(?<!new )\bDate\(\s*\)/,
   /\bMath\.random\b/,
   /\bperformance\.now\b/,
@@ -20,6 +20,10 @@ const TIME_AND_CHANCE = [
 const WORLD = [
   /\b(set|clear)(Timeout|Interval|Immediate)\b/,
   /\bqueueMicrotask\b/,
+  /\bAbortSignal\.timeout\b/,
+  /\bglobalThis\b/,
+  /\bperformance\b/,
+  /=\s*Date\b(?!\.)/,
   /\bprocess\b(?!\s*:)/,
   /\bconsole\b/,
   /\bfetch\(/,
@@ -54,11 +58,19 @@ test('only the clock reads real time and rolls dice: everyone else is handed a C
 test('the rule bites, also inside a template, and not in a comment or a text', () => {
   const at = (text: string): readonly string[] =>
     found({ path: 'x.ts', text, code: codeOf(text), imports: [] }, [...TIME_AND_CHANCE, ...WORLD])
-  assert.equal(at('const a = Date.now()').length, 1)
+  assert.notDeepEqual(at('const a = Date.now()'), [])
+  for (const text of [
+    'const a = new Date',
+    'const { now } = Date',
+    "globalThis['console']",
+    'AbortSignal.timeout(5)',
+  ]) {
+    assert.equal(at(text).length, 1, text)
+  }
   assert.equal(at('const a = `x ${Math.random()} y`').length, 1)
   assert.equal(at("f(/it's/)\nsetTimeout(f, 1)").length, 1)
   assert.deepEqual(at("// Date.now() is elsewhere\nconst a = 'new Date()' /* console */"), [])
-  assert.equal(at('const a = `x ${b ? `y ${Date.now()}` : { c: 1 }} z`').length, 1)
+  assert.notDeepEqual(at('const a = `x ${b ? `y ${Date.now()}` : { c: 1 }} z`'), [])
   assert.deepEqual(at('const a = `x ${b ? `Date.now()` : "console"} fetch(`'), [])
   assert.deepEqual(at('const a = `Date.now() console`\nconst b = new Date(1)'), [])
 })

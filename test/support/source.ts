@@ -21,7 +21,7 @@ export interface Source {
   readonly imports: readonly Import[]
 }
 
-const FOLDERS = ['fleet', 'schedule', 'puller', 'conductor', 'adapters', 'test', 'bench']
+export const FOLDERS = ['fleet', 'schedule', 'puller', 'conductor', 'adapters', 'test', 'bench']
 
 /** Files of the project that match, `/`-separated and sorted, whatever git knows of them. */
 export function filesMatching(...patterns: readonly string[]): readonly string[] {
@@ -53,7 +53,8 @@ export function production(): readonly Source[] {
   return sources().filter(({ path }) => !path.startsWith('test/') && !path.startsWith('bench/'))
 }
 
-const IMPORT = /^\s*(?:import|export)\s+(type\s)?(?:[^'";]*?\sfrom\s+)?'([^']+)'|\bimport\(\s*'([^']+)'\s*\)/gm
+const IMPORT =
+  /^\s*(?:import|export)\s+(type\s)?(?:[^'";]*?\sfrom\s+)?['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]\s*\)/gm
 
 function importsOf(text: string): readonly Import[] {
   const code = codeOf(text, { keepStrings: true })
