@@ -2,30 +2,17 @@
 import assert from 'node:assert/strict'
 import { chmod, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type TestContext, test } from 'node:test'
+import { test } from 'node:test'
 import { memoryStore } from '#adapters/memory/store.ts'
 import { systemClock } from '#adapters/runtime/clock.ts'
 import { openStore } from '#adapters/store.ts'
 import { isFleetError } from '#fleet/errors.ts'
 import { digestOf, objectsOf } from '#fleet/manifest.ts'
 import type { BuildStore } from '#fleet/ports.ts'
-import { contentOf, FOREVER, publishing } from '#test/support/publishing.ts'
+import { contentOf, FOREVER, publishing, refusedAs, source } from '#test/support/publishing.ts'
 import { startRgw } from '#test/support/rgw.ts'
-import { makeSourceTree } from '#test/support/source-tree.ts'
-import { tmp } from '#test/support/tmp.ts'
 
 const world = { clock: systemClock, log: { debug() {}, info() {}, warn() {}, error() {} } }
-
-async function source(t: TestContext, seed = 1): Promise<string> {
-  const dir = await tmp(t, 'source')
-  makeSourceTree(dir, 40, seed)
-  return dir
-}
-
-const refusedAs =
-  (code: Parameters<typeof isFleetError>[1], words = /./) =>
-  (error: unknown) =>
-    code !== undefined && isFleetError(error, code) && words.test(error.message)
 
 test('publishing the same tree under the same id again says so, succeeds and writes nothing', async (t) => {
   const dir = await source(t)

@@ -5,27 +5,15 @@ import { appendFileSync } from 'node:fs'
 import { mkdir, open, rm, symlink, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { type TestContext, test } from 'node:test'
+import { test } from 'node:test'
 import { promisify } from 'node:util'
 import { memoryStore } from '#adapters/memory/store.ts'
 import { isFleetError } from '#fleet/errors.ts'
 import { objectsOf } from '#fleet/manifest.ts'
-import { FOREVER, publishing } from '#test/support/publishing.ts'
-import { makeSourceTree } from '#test/support/source-tree.ts'
+import { FOREVER, publishing, refusedAs, source } from '#test/support/publishing.ts'
 import { tmp } from '#test/support/tmp.ts'
 
 const run = promisify(execFile)
-
-async function source(t: TestContext, seed = 1): Promise<string> {
-  const dir = await tmp(t, 'source')
-  makeSourceTree(dir, 40, seed)
-  return dir
-}
-
-const refusedAs =
-  (code: Parameters<typeof isFleetError>[1], words = /./) =>
-  (error: unknown) =>
-    code !== undefined && isFleetError(error, code) && words.test(error.message)
 
 test('E1–E10: whatever cannot be deployed is refused by name, all of it at once, and nothing is published', async (t) => {
   const dir = await source(t)

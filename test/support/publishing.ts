@@ -1,4 +1,5 @@
 // Owns publishing in tests: a store, a catalog and a clock that stands still, and what a publish gave read back out of the store.
+import type { TestContext } from 'node:test'
 import { zstdDecompressSync } from 'node:zlib'
 import { fileStore } from '#adapters/file/store.ts'
 import { memoryCatalog } from '#adapters/memory/catalog.ts'
@@ -11,8 +12,11 @@ import {
   publishBuild,
 } from '#conductor/shell/publish.ts'
 import type { BuildId, Name } from '#fleet/build.ts'
+import { type ErrorCode, isFleetError } from '#fleet/errors.ts'
 import { decodeManifest, type Entry, type Manifest, objectsOf } from '#fleet/manifest.ts'
 import type { BuildStore, Catalog, Clock } from '#fleet/ports.ts'
+import { makeSourceTree } from './source-tree.ts'
+import { tmp } from './tmp.ts'
 
 export interface Publishing {
   readonly store: BuildStore
@@ -31,6 +35,19 @@ export interface Publishing {
 }
 
 export const FOREVER = new AbortController().signal
+
+/** A directory with a small tree to publish. */
+export async function source(t: TestContext, seed = 1): Promise<string> {
+  const dir = await tmp(t, 'source')
+  makeSourceTree(dir, 40, seed)
+  return dir
+}
+
+/** For assert.rejects: an error of ours with this code, and with these words. */
+export const refusedAs =
+  (code: ErrorCode, words = /./) =>
+  (error: unknown) =>
+    isFleetError(error, code) && words.test(error.message)
 
 /** @param store a store, or the directory for one */
 export function publishing(store: BuildStore | string): Publishing {
