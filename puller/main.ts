@@ -54,10 +54,16 @@ const COMMANDS: Readonly<Record<Verb, (config: PullerConfig, call: Call) => Prom
   status,
   verify,
   rollback,
-  'check-config': async (_config, call) => {
-    out(`${call.config} is in order`)
-    return 0
-  },
+  'check-config': checkConfig,
+}
+
+/** Also what only the clients can tell: whether the store's URL names a store, and Consul's files can be read. Nothing is asked of either. */
+async function checkConfig(config: PullerConfig, call: Call): Promise<number> {
+  const log = createLogger({ level: 'warn', name: 'puller', fd: 2 })
+  await openStore(defined(config.store), { clock: systemClock, log })
+  consulOf(config, log, null).client.close()
+  out(`${call.config} is in order`)
+  return 0
 }
 
 function nodeOptions(config: PullerConfig): NodeOptions {
