@@ -115,7 +115,7 @@ export async function startStory(
       seen = visit(t, () => app.page())
       await until('the visitor has a first answer', () => seen().answers > 0)
     },
-    release: (build) => fleet.conduct('release', build, '--reason', 'a fault story', '--timeout', '60s'),
+    release: (build) => fleet.conduct('release', build, '--reason', 'a fault story', '--timeout', '180s'),
     told: (code) =>
       until(`the status tells of ${code}`, async () => {
         const raw = await consul.kv.get(`hotcold/v1/web/production/nodes/${node.name}`)
