@@ -16,7 +16,7 @@ export interface ErrorSpec {
 export const ERRORS = {
   // Words and config
   USAGE: { kind: 'usage', title: 'The command was not understood', fix: 'conduct --help' },
-  CONFIG_INVALID: { kind: 'usage', title: 'The configuration is not valid', fix: 'puller check-config' },
+  CONFIG_INVALID: { kind: 'usage', title: 'The configuration is not valid', fix: 'docs/samples shows every key' },
   CONFIG_MISSING: { kind: 'usage', title: 'No configuration was found', fix: 'name one with --config' },
   NAME_INVALID: { kind: 'usage', title: 'A name breaks the grammar' },
 

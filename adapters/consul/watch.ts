@@ -13,7 +13,7 @@ export interface Pace {
   readonly errors: Backoff
   /** A refused token is not cured by asking: read again between half of this and all of it. */
   readonly deniedMs: number
-  /** A missing key wakes on every write in the datacenter, so it is asked for and not waited for. */
+  /** A missing key wakes on every write in the datacenter, so it is asked for and not waited for; one never seen yet sooner at first. */
   readonly absentMs: number
 }
 
@@ -66,6 +66,8 @@ export async function* watch<value>(
   const waitForChange = bucketOf(pace.changes, clock)
   const waitWhenIdle = bucketOf(pace.idle, clock)
   let index = 0
+  // Soon at first: a key that was never there is most often one that is about to be created; one that was deleted is not.
+  let absentMs = Math.min(pace.absentMs, 1_000)
   let failures = 0
   let troubled = false
   let toldNoIndex = false
@@ -113,9 +115,11 @@ export async function* watch<value>(
 
     if (watched.isAbsent(answer.value)) {
       index = 0
-      await rest(pace.absentMs * (0.9 + 0.2 * clock.random()), clock, signal)
+      await rest(absentMs * (0.9 + 0.2 * clock.random()), clock, signal)
+      absentMs = Math.min(pace.absentMs, 2 * absentMs)
       continue
     }
+    absentMs = pace.absentMs
     if (wentBack) log.debug('consul index went back', { key: watched.what, from: index, to: seen })
     index = wentBack ? 0 : seen
     const soon = goodAt - began < 0.9 * world.waitMs

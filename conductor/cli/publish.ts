@@ -48,7 +48,7 @@ export async function publish(bench: Bench, options: PublishOptions): Promise<nu
   const { entries, rawBytes, bytes, ms, outcome } = result
   const size = `${counted(entries, 'entry', 'entries')}, ${formatBytes(rawBytes)}, ${formatBytes(bytes)} packed`
   const rate = formatRate(rawBytes, ms)
-  if (report.json) report.document({ app, ...result })
+  if (report.json) report.document({ app, ...result, ms: Math.round(ms) })
   else report.result(result.build)
   report.say(
     outcome === 'published'

@@ -86,6 +86,6 @@ export function describeFailure(error: FleetError, detail: string): readonly str
   const { title, fix } = { fix: undefined, ...ERRORS[error.code] }
   // What a puller would go on with; a verb has ended.
   const said = plain(detail).replace(/; (?:retrying|reconnecting)$/, '')
-  const lines = [`${title}: ${said}.`.replace(/\.\.$/, '.')]
+  const lines = [`${title}: ${said}.`.replace(/([.?])\.$/, '$1')]
   return fix === undefined ? lines : [...lines, `Try: ${fix}`]
 }

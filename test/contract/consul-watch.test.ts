@@ -85,6 +85,24 @@ test('A9: a deleted key is said once, asked for every 15 s without blocking, and
   }
 })
 
+test('A9: a key that was never there is asked for soon at first, without blocking, and ever less often', async (t: TestContext) => {
+  const lying = await startLyingConsul(t, ({ nth }) => {
+    return nth < 6 ? kvAbsent(30 + nth) : nth === 6 ? target('b1', 40) : { ending: 'mute' }
+  })
+  const watch = watching(t, lying.url, { factor: 20 })
+  await until('it is there', () => watch.seen().length === 2)
+  assert.deepEqual(watch.seen(), ['absent', 'b1'])
+  assert.ok(lying.asked.slice(0, 7).every(({ query }) => !query.has('index')))
+  // The first is asked twice: only the leader can say that there is none.
+  const gaps = lying.asked.slice(2, 7).map(({ atMs }, i) => 20 * (atMs - (lying.asked[i + 1]?.atMs ?? 0)))
+  const least = [900, 1_800, 3_600, 7_200, 13_500]
+  assert.ok(
+    gaps.every((gap, i) => gap >= (least[i] ?? 0)),
+    `${gaps}`,
+  )
+  assert.ok((gaps[0] ?? 0) < 10_000, `${gaps}`)
+})
+
 test('A9: a server that is behind and has no key yet is not believed, and costs no time', async (t: TestContext) => {
   const script = [kvAbsent(5), target('b1', 20)]
   const lying = await startLyingConsul(t, ({ nth }) => script[nth] ?? { ending: 'mute' })
