@@ -6,6 +6,8 @@ import type { Clock, Logger, StatusSink } from '#fleet/ports.ts'
 
 /** Statuses of one node are at least this far apart, but for those that a rollout waits for. */
 const COALESCE_MS = 2_000
+/** What passes sooner is not told: a wait that looks again and finds nothing new would else be two writes each time. */
+const PASSING_MS = 500
 /** Level-triggered: a status that was lost is said again, at a moment of this span. */
 const AGAIN_FLOOR_MS = 4 * 60_000
 const AGAIN_SPREAD_MS = 2 * 60_000
@@ -35,6 +37,8 @@ export function openPublisher(world: PublisherWorld): Publisher {
   const { sink, clock, log } = world
   let said = ''
   let saidAtMs = Number.NEGATIVE_INFINITY
+  /** Since when there is something new to say; null while there is not. */
+  let newSinceMs: number | null = null
   let nextAtMs = 0
   let failures = 0
   let trouble: FleetError | null = null
@@ -44,7 +48,11 @@ export function openPublisher(world: PublisherWorld): Publisher {
   function due(): number | null {
     const now = clock.monotonic()
     if (failures > 0) return Math.max(0, nextAtMs - now)
-    if (world.gist() !== said) return world.urgent() ? 0 : Math.max(0, saidAtMs + COALESCE_MS - now)
+    if (world.gist() !== said) {
+      newSinceMs ??= now
+      return world.urgent() ? 0 : Math.max(0, saidAtMs + COALESCE_MS - now, newSinceMs + PASSING_MS - now)
+    }
+    newSinceMs = null
     return Math.max(0, nextAtMs - now)
   }
 
@@ -54,6 +62,7 @@ export function openPublisher(world: PublisherWorld): Publisher {
       await sink.publish(world.status(), signal)
       if (trouble !== null) log.info('status is seen again', {})
       said = gist
+      newSinceMs = null
       saidAtMs = clock.monotonic()
       nextAtMs = saidAtMs + AGAIN_FLOOR_MS + AGAIN_SPREAD_MS * clock.random()
       failures = 0

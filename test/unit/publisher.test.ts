@@ -96,6 +96,19 @@ test('phases that pass by are coalesced to one write in two seconds, and where a
   assert.deepEqual(written, ['idle', 'staged', 'verifying', 'idle'])
 })
 
+test('what passes within half a second is not written, what stays is', async (t: TestContext) => {
+  const { written, be, pass } = publishing(t)
+  await pass(10_000)
+  await be('fetching')
+  await pass(300)
+  await be('idle')
+  await pass(1_000)
+  assert.deepEqual(written, ['idle'], 'it is as it was said')
+  await be('fetching')
+  await pass(600)
+  assert.deepEqual(written, ['idle', 'fetching'])
+})
+
 test('A28: the status is said again within six minutes, and at once when Consul is back', async (t: TestContext) => {
   const { publisher, written, pass, settle } = publishing(t)
   await settle()
