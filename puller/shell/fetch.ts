@@ -17,7 +17,7 @@ export interface FetchWorld {
   readonly log: Logger
 }
 
-/** Rounds without a single byte after which a download is given up for now. */
+/** Rounds without a single byte after which a download is given up for now. A stall has cost `stallSeconds` already: it counts double. */
 const FRUITLESS_ROUNDS = 4
 const BACKOFF = { floorMs: 200, ceilingMs: 5_000 }
 
@@ -56,7 +56,8 @@ export class Downloads {
         if (at < range.end) throw new FleetError('STORE_UNREACHABLE', `${name} ended at byte ${at} of ${range.end}`)
       } catch (error) {
         signal.throwIfAborted()
-        fruitless = this.#isFruitful(error, at - from) ? 0 : fruitless + 1
+        const rounds = isFleetError(error, 'STORE_STALLED') ? 2 : 1
+        fruitless = this.#isFruitful(error, at - from) ? 0 : fruitless + rounds
         const lasting = !isFleetError(error) || error.kind !== 'transient' || error.code === 'STORE_CHANGED'
         if (lasting || fruitless >= FRUITLESS_ROUNDS) throw error
         this.#world.log.warn('download broke off', { object: name, atBytes: at, code: error.code })
@@ -86,7 +87,10 @@ export class Downloads {
     return Buffer.concat(parts)
   }
 
-  /** Facts of an object; asked again a few times while the store does not answer. A store that is mute counts as stalled. */
+  /**
+   * Facts of an object; asked again a few times while the store refuses or fails. A store that is mute counts as stalled, and whoever watches
+   * must hear of it within a stall or two: that is not asked again here, but by whoever retries the whole staging.
+   */
   async find(name: string, signal: AbortSignal): Promise<{ bytes: number; version: string } | null> {
     for (let round = 1; ; round += 1) {
       const stop = new AbortController()
@@ -96,7 +100,8 @@ export class Downloads {
       } catch (error) {
         stop.abort()
         signal.throwIfAborted()
-        if (!isFleetError(error) || error.kind !== 'transient' || round >= FRUITLESS_ROUNDS) throw error
+        const lasting = !isFleetError(error) || error.kind !== 'transient' || error.code === 'STORE_STALLED'
+        if (lasting || round >= FRUITLESS_ROUNDS) throw error
         const { clock } = this.#world
         await clock.sleep(backoffMs(BACKOFF, round, clock.random()), signal)
       }
