@@ -26,8 +26,8 @@ test('B1: an artifact that is not in the store is told by name, and staged as so
   renameSync(`${artifact}.away`, artifact)
   const said = await releasing
   if (said.code !== 0) {
-    // It was away for longer than the node's tries: refused, and taken when it is released again.
-    const again = await story.release('build-b')
+    // It was away for longer than the node's tries: refused, and taken when it is asked for once more.
+    const again = await story.fleet.conduct('release', 'build-b', '--retry', '--reason', 'the artifact is back')
     assert.equal(again.code, 0, again.stderr)
   }
   await story.served('build-b')
