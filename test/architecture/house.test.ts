@@ -55,7 +55,7 @@ test('no test is skipped, postponed or run alone', () => {
 
 /** Names that stand for no machine, loopback, and public documentation. */
 const KNOWN_HOST =
-  /^(localhost|127\.\d+\.\d+\.\d+|0\.0\.0\.0|\[::1?\]|10\.\d+\.\d+\.\d+|169\.254\.\d+\.\d+|[a-z0-9-]+|.*\.(example|test|invalid|local|internal|example\.(com|org|net))|github\.com|nodejs\.org|(www\.)?w3\.org|biomejs\.dev|(developer|www)\.hashicorp\.com|docs\.ceph\.com|docs\.aws\.amazon\.com|(www|deb)\.debian\.org|json\.schemastore\.org|www\.consul\.io)(:\d+)?$/i
+  /^(localhost|127\.\d+\.\d+\.\d+|0\.0\.0\.0|\[::1?\]|10\.\d+\.\d+\.\d+|169\.254\.\d+\.\d+|[a-z0-9-]+|.*\.(example|test|invalid|local|internal|example\.(com|org|net))|github\.com|nodejs\.org|(www\.)?w3\.org|biomejs\.dev|(developer|www)\.hashicorp\.com|docs\.ceph\.com|docs\.aws\.amazon\.com|www\.debian\.org|json\.schemastore\.org|www\.consul\.io)(:\d+)?$/i
 
 test('nothing names a machine of ours: no absolute path of a checkout, no address but loopback and public documents', () => {
   const texts = [
