@@ -23,6 +23,8 @@ export async function needIdle(ground: Ground, workers: Workers, tree: TreeName,
       `trees/${tree} went out of service ${formatDuration(retiredForMs)} ago and is not written for another ${formatDuration(quietMs)}`,
     )
   }
+  // Nobody can use what is not there: a first install must not wait for processes that cannot be read.
+  if (walk.paths.length === 0 && !marks.isRetired(tree)) return
   const inodes = inodesOf(walk)
   const usage = await workers.call(0, 'whoUses', [walk.dev, inodes])
   judge(ground, tree, usage, retiredForMs)

@@ -1,10 +1,10 @@
 // Owns the stories of trees that somebody else touches: in use, written into, and files that change their kind.
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, lstatSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { mortal } from '#test/support/child.ts'
+import { bystander, mortal } from '#test/support/child.ts'
 import { treeLines } from '#test/support/source-tree.ts'
 import { type Story, startStory } from '#test/support/story.ts'
 import { until } from '#test/support/until.ts'
@@ -46,6 +46,41 @@ for (const [where, before] of namespaces) {
     assert.deepEqual(story.seen().failures, [])
   })
 }
+
+/** Root, but without the right to look into other users' processes: what a puller in a bare container has. */
+const BLINDED = ['setpriv', '--bounding-set=-sys_ptrace', '--inh-caps=-sys_ptrace']
+const OTHER_USER = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', 'sleep', '600']
+
+test('F17: where other users’ processes cannot be read cold counts as busy, and that is told; `assumeAfterSeconds` is the way on', async (t) => {
+  await bystander(t, OTHER_USER)
+  const story = await startStory(t, { under: BLINDED })
+  // Empty trees need no proof: both builds arrive. The third would be written over what somebody may still use.
+  await releaseTwo(story)
+  assert.equal((await story.release('build-b')).code, 0)
+  const releasing = story.release('build-c')
+  assert.match(await story.told('COLD_UNPROVABLE'), /coldInUse/, 'the sentence names the key that helps')
+  assert.equal(await story.node.hot(), 'build-b')
+  assert.deepEqual(story.seen().builds, ['build-a', 'build-b'])
+
+  await story.node.stop('SIGTERM')
+  appendFileSync(story.node.configFile, 'coldInUse: { assumeAfterSeconds: 1 }\n')
+  story.node.start()
+  const said = await releasing
+  assert.equal(said.code, 0, said.stderr)
+  await story.served('build-c')
+  assert.deepEqual(story.seen().failures, [])
+})
+
+test('`owner` gives every file and directory of a build to that user, and to nobody else', async (t) => {
+  const story = await startStory(t, { puller: () => ({ owner: { uid: 65534, gid: 65534 } }) })
+  await story.begin('build-a')
+  await story.publish('build-b')
+  assert.equal((await story.release('build-b')).code, 0)
+  for (const path of ['lib', 'a.txt', 'lib/same.txt']) {
+    const { uid, gid } = lstatSync(join(story.node.root, 'hot', path))
+    assert.deepEqual([uid, gid], [65534, 65534], path)
+  }
+})
 
 test('C13: what an application wrote into its tree is never in the next build staged there, and the build it damaged comes back whole', async (t) => {
   const story = await startStory(t)

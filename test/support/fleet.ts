@@ -94,11 +94,14 @@ export interface FleetOptions {
   readonly env?: Record<string, string>
   /** Where a node's root lies, for volumes of a test's own; a folder of the fleet's unless told. */
   readonly rootOf?: (name: string) => string
+  /** Argv before each puller's own, such as setpriv(1) to take rights away. */
+  readonly under?: readonly string[]
   /** Leaves the pullers to be started by the test. */
   readonly unstarted?: boolean
 }
 
-function fleetNode(name: string, root: string, dir: string, env: Record<string, string>): FleetNode {
+function fleetNode(name: string, root: string, dir: string, options: FleetOptions): FleetNode {
+  const { env = {}, under = [] } = options
   const configFile = join(dir, `${name}.yaml`)
   const logFile = join(dir, `${name}.log`)
   let child: ChildProcess | null = null
@@ -119,7 +122,7 @@ function fleetNode(name: string, root: string, dir: string, env: Record<string, 
     log: () => readFile(logFile, 'utf8'),
     start: (more = {}) => {
       const log = createWriteStream(logFile, { flags: 'a' })
-      child = spawn(...mortal(join(PROJECT, 'puller/puller'), 'run', '--config', configFile), {
+      child = spawn(...mortal(...under, join(PROJECT, 'puller/puller'), 'run', '--config', configFile), {
         env: { ...process.env, ...env, ...more },
       })
       child.stdout?.pipe(log, { end: false })
@@ -149,7 +152,7 @@ export async function startFleet(t: TestContext, options: FleetOptions): Promise
     const name = `node-${index + 1}`
     const root = options.rootOf?.(name) ?? join(dir, name)
     await mkdir(root, { recursive: true })
-    const node = fleetNode(name, root, dir, env)
+    const node = fleetNode(name, root, dir, options)
     const quick = { coldQuietSeconds: 0, bareWaveSeconds: 0, fetch: { spreadSeconds: 0 } }
     const config = {
       app,
