@@ -4,7 +4,7 @@ import { after } from 'node:test'
 const runner = process.ppid
 
 /** What a file may still say after its last test. `--test-force-exit` leaves it no time: reports in a full pipe are lost, tests with them. */
-const LAST_WORDS_MS = 5_000
+const LAST_WORDS_MS = 1_500
 
 // Loaded into the runner as well, which may outlive whoever started it.
 if (process.env.NODE_TEST_CONTEXT !== undefined) {
