@@ -3,22 +3,22 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { copyFileSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { type TestContext, test } from 'node:test'
 import { startProxy } from '#test/support/proxy.ts'
 import { startRgw } from '#test/support/rgw.ts'
-import { startStory } from '#test/support/story.ts'
+import { type Story, startStory } from '#test/support/story.ts'
 
-/** Deltas would carry a small change past a damaged artifact: these stories are about the artifact. */
-function withoutDeltas(store: string, build: string): void {
-  rmSync(join(store, build, 'from'), { recursive: true, force: true })
-}
-
-test('B1: an artifact that is not in the store is told by name, and staged as soon as it is there', async (t) => {
+/** Build-a is hot, build-b published; no delta, which would carry a small change past the artifact that these stories are about. */
+async function beforeArtifactFault(t: TestContext): Promise<{ story: Story; artifact: string }> {
   const story = await startStory(t)
   await story.begin('build-a')
   await story.publish('build-b', (dir) => writeFileSync(join(dir, 'new.bin'), randomBytes(300_000)))
-  withoutDeltas(story.store, 'build-b')
-  const artifact = join(story.store, 'build-b/artifact.tar.zst')
+  rmSync(join(story.store, 'build-b/from'), { recursive: true, force: true })
+  return { story, artifact: join(story.store, 'build-b/artifact.tar.zst') }
+}
+
+test('B1: an artifact that is not in the store is told by name, and staged as soon as it is there', async (t) => {
+  const { story, artifact } = await beforeArtifactFault(t)
   renameSync(artifact, `${artifact}.away`)
   const releasing = story.release('build-b')
   assert.match(await story.told('STORE_MISSING'), /build-b/)
@@ -36,11 +36,7 @@ test('B1: an artifact that is not in the store is told by name, and staged as so
 })
 
 test('B6: an altered artifact never gets in: the digest is told, hot stays, and the mended build can be released again', async (t) => {
-  const story = await startStory(t)
-  await story.begin('build-a')
-  await story.publish('build-b', (dir) => writeFileSync(join(dir, 'new.bin'), randomBytes(300_000)))
-  withoutDeltas(story.store, 'build-b')
-  const artifact = join(story.store, 'build-b/artifact.tar.zst')
+  const { story, artifact } = await beforeArtifactFault(t)
   copyFileSync(artifact, `${artifact}.good`)
   const bytes = readFileSync(artifact)
   for (let at = 100; at < bytes.length; at += 5_000) bytes.writeUInt8(bytes.readUInt8(at) ^ 0xff, at)
