@@ -1,27 +1,17 @@
 // Owns splicing a manifest: the older one's bytes and a delta's head give the newer one's bytes, without parsing what did not change.
-import { addedEntries, type DeltaHead, type EntrySplice, type FrameSplice, type Piece } from './delta.ts'
+import type { DeltaHead, EntrySplice, FrameSplice } from './delta.ts'
 import { FleetError } from './errors.ts'
 import { digestOf, ENTRIES_LINE, type Entry, entryLine, type Frame, frameLine, LAST_LINE } from './manifest.ts'
 import { COMMA, keepRun, Lines, lineEnd, refuse } from './manifest-lines.ts'
 import { checkEntry, MOST } from './manifest-rules.ts'
+import type { Kept, Row, TreeDiff } from './tree-diff.ts'
 
-/** A path that the newer build has and the older one has not, or has otherwise. */
-export interface Added {
-  readonly entry: Entry
-  /** What the older build has at this path, or null. */
-  readonly was: Entry | null
-  /** The content that the delta brings for it, by `start`; see `DeltaHead.frames` for what holds when it is not all. */
-  readonly pieces: readonly Piece[]
-}
-
-/** What a delta changes. Every path that is in neither list is the same in both builds: type, mode, mtime and content. */
+/** What a head gives. */
 export interface Applied {
-  /** The bytes of the newer manifest; their digest is the ordered one. */
-  readonly manifest: Uint8Array
-  /** Sorted by path. */
-  readonly added: readonly Added[]
-  /** Paths of the older build that the newer one has not, sorted. */
-  readonly removed: readonly Entry[]
+  /** The bytes of the newer manifest; their digest is the ordered one. On shared memory, for the threads that read it next. */
+  readonly manifest: Uint8Array<SharedArrayBuffer>
+  /** Every path that it does not name is the same in both builds: type, mode, mtime and content. */
+  readonly diff: TreeDiff
 }
 
 /**
@@ -38,7 +28,7 @@ export function applyHead(head: DeltaHead, older: Uint8Array): Applied {
   spliceFrames(old.subarray(framesAt, entriesAt), head.frameSplice, out)
   out.text(`\n${ENTRIES_LINE}\n`)
   out.restart()
-  const dropped = spliceEntries(old, entriesAt + ENTRIES_LINE.length + 2, head.entrySplice, out)
+  const rows = spliceEntries(old, entriesAt + ENTRIES_LINE.length + 2, head.entrySplice, out)
   out.text(`\n${LAST_LINE}`)
   const manifest = out.finish()
   const digest = digestOf(manifest)
@@ -48,23 +38,7 @@ export function applyHead(head: DeltaHead, older: Uint8Array): Applied {
       `the delta gave a manifest of digest ${digest}, ordered was ${head.manifest}`,
     )
   }
-  return { manifest, ...changesOf(head, dropped) }
-}
-
-function changesOf(head: DeltaHead, dropped: readonly Entry[]): Pick<Applied, 'added' | 'removed'> {
-  const pieces = new Map<number, Piece[]>()
-  for (const piece of head.frames.flat()) {
-    const list = pieces.get(piece.entry)
-    if (list === undefined) pieces.set(piece.entry, [piece])
-    else list.push(piece)
-  }
-  const old = new Map(dropped.map((entry) => [entry.path, entry]))
-  const added = addedEntries(head.entrySplice).map((entry, index): Added => {
-    const was = old.get(entry.path) ?? null
-    old.delete(entry.path)
-    return { entry, was, pieces: pieces.get(index) ?? [] }
-  })
-  return { added, removed: [...old.values()] }
+  return { manifest, diff: { from: head.fromManifest, to: head.manifest, ...rows } }
 }
 
 function readFrames(section: Buffer): readonly (readonly [number, number, number, string?])[] {
@@ -101,26 +75,43 @@ function spliceFrames(section: Buffer, splices: readonly FrameSplice[], out: Lin
   if (at !== old.length) refuse('it has more frames')
 }
 
-/** Writes the entries and returns those that were dropped. */
-function spliceEntries(old: Buffer, start: number, splices: readonly EntrySplice[], out: Lines): readonly Entry[] {
-  const dropped: Entry[] = []
+/** Writes the entries, and keeps account of which row went where. */
+function spliceEntries(
+  old: Buffer,
+  start: number,
+  splices: readonly EntrySplice[],
+  out: Lines,
+): Pick<TreeDiff, 'kept' | 'gone' | 'came'> {
+  const kept: Kept[] = []
+  const gone: Row[] = []
+  const came: Row[] = []
   let at = start
+  let oldRow = 0
+  let newRow = 0
   for (const splice of splices) {
     if (splice[0] === '+') {
-      for (const entry of splice.slice(1) as Entry[]) out.line(entryLine(entry))
+      for (const entry of splice.slice(1) as Entry[]) {
+        out.line(entryLine(entry))
+        came.push({ row: newRow, entry })
+        newRow += 1
+      }
     } else if (splice[0] === '=') {
       const [, count, frameShift, offsetShift] = splice
       if (count > 0) at = keepRun(old, at, count, frameShift, offsetShift, out)
+      kept.push([oldRow, newRow, count])
+      oldRow += count
+      newRow += count
     } else {
       for (let left = splice[1]; left > 0; left -= 1) {
         const end = lineEnd(old, at)
-        dropped.push(readLine(old, at, end))
+        gone.push({ row: oldRow, entry: readLine(old, at, end) })
+        oldRow += 1
         at = end + 1
       }
     }
   }
   if (old.length - at !== LAST_LINE.length) refuse('it has more entries')
-  return dropped
+  return { kept, gone, came }
 }
 
 function readLine(old: Buffer, at: number, end: number): Entry {

@@ -13,7 +13,7 @@
 // run carries what to add to their `frame` and `offset`. The digest of the result proves all of it; if it is another, the delta is useless.
 import { type BuildId, type Digest, isBuildId, isDigest } from './build.ts'
 import { FleetError } from './errors.ts'
-import { CHUNK_BYTES, type Entry } from './manifest.ts'
+import { CHUNK_BYTES, type Entry, MAX_MANIFEST_BYTES } from './manifest.ts'
 import { checkEntry, MAX_FRAME_BYTES, MOST } from './manifest-rules.ts'
 
 /** Length of a marker. */
@@ -159,6 +159,7 @@ export function decodeHead(
   if (typeof manifest !== 'string' || !isDigest(manifest) || manifest !== expected.manifest) {
     return refuse(`it is to manifest ${manifest}, ordered is ${expected.manifest}`)
   }
+  if (isCount(manifestBytes) && manifestBytes > MAX_MANIFEST_BYTES) return refuse('its manifest is too long')
   if (!isCount(manifestBytes) || typeof preamble !== 'string' || preamble.includes('\n')) {
     return refuse('it does not say what the manifest is')
   }

@@ -14,12 +14,12 @@ export function refuse(detail: string): never {
 
 /** The text under construction: exactly as long as the head said. */
 export class Lines {
-  readonly #bytes: Buffer
+  readonly #bytes: Buffer<SharedArrayBuffer>
   #at = 0
   #first = true
 
   constructor(bytes: number) {
-    this.#bytes = Buffer.allocUnsafe(bytes)
+    this.#bytes = Buffer.from(new SharedArrayBuffer(bytes))
   }
 
   /** The next line is the first of its list: no comma before it. */
@@ -58,7 +58,7 @@ export class Lines {
     this.#at += end - start
   }
 
-  finish(): Uint8Array {
+  finish(): Uint8Array<SharedArrayBuffer> {
     if (this.#at !== this.#bytes.byteLength) refuse('the result is shorter than it says')
     return this.#bytes
   }

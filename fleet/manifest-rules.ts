@@ -22,7 +22,7 @@ function isCount(value: unknown): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
+export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
@@ -53,7 +53,11 @@ export function checkManifest(value: unknown): Manifest {
   return { ...head, frames, entries }
 }
 
-function checkHead(value: Record<string, unknown>): Omit<Manifest, 'frames' | 'entries'> {
+/** All of a manifest but its frames and entries. */
+export type ManifestHead = Omit<Manifest, 'frames' | 'entries'>
+
+/** @throws FleetError `MANIFEST_INVALID` */
+export function checkHead(value: Record<string, unknown>): ManifestHead {
   const { app, build, commit = null, createdAt, treeDigest, artifact, limits, foldAllowed } = value
   if (typeof app !== 'string' || !isName(app)) return refuse('app is not a name')
   if (typeof build !== 'string' || !isBuildId(build)) return refuse('build is not a build id')
@@ -90,7 +94,8 @@ function checkLimits(value: unknown): Limits {
   }
 }
 
-function checkFrames(value: unknown, artifactBytes: number): readonly Frame[] {
+/** @throws FleetError `MANIFEST_INVALID` · `LIMITS_EXCEEDED` */
+export function checkFrames(value: unknown, artifactBytes: number): readonly Frame[] {
   if (!Array.isArray(value)) return refuse('frames is not a list')
   let end = 0
   const frames = value.map((tuple: unknown, index): Frame => {

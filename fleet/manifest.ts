@@ -2,7 +2,9 @@
 import { createHash, hash } from 'node:crypto'
 import type { BuildId, Digest, Name } from './build.ts'
 import { FleetError } from './errors.ts'
+import { Rows } from './manifest-columns.ts'
 import { checkManifest } from './manifest-rules.ts'
+import { readManifest } from './manifest-table.ts'
 
 /** `d` directory, `f` file, `l` symbolic link. Nothing else can be deployed. */
 export type EntryType = 'd' | 'f' | 'l'
@@ -153,13 +155,7 @@ export function decodeManifest(
   if (digest !== expected.digest) {
     throw new FleetError('DIGEST_MISMATCH', `the manifest has digest ${digest}, ordered was ${expected.digest}`)
   }
-  let value: unknown
-  try {
-    value = JSON.parse(utf8.decode(bytes))
-  } catch (cause) {
-    throw new FleetError('MANIFEST_INVALID', 'the manifest is not JSON', { cause })
-  }
-  const manifest = checkManifest(value)
+  const manifest = readQuickly(bytes) ?? readAsJson(bytes)
   for (const key of ['app', 'build'] as const) {
     if (expected[key] !== undefined && expected[key] !== manifest[key]) {
       throw new FleetError(
@@ -169,4 +165,22 @@ export function decodeManifest(
     }
   }
   return manifest
+}
+
+function readQuickly(bytes: Uint8Array): Manifest | null {
+  const read = readManifest(bytes)
+  if (read === null) return null
+  const rows = new Rows(read.columns)
+  const entries = Array.from({ length: read.columns.count }, (_, row) => rows.entry(row))
+  return { ...read.head, frames: read.frames, entries }
+}
+
+function readAsJson(bytes: Uint8Array): Manifest {
+  let value: unknown
+  try {
+    value = JSON.parse(utf8.decode(bytes))
+  } catch (cause) {
+    throw new FleetError('MANIFEST_INVALID', 'the manifest is not JSON', { cause })
+  }
+  return checkManifest(value)
 }

@@ -10,8 +10,11 @@ import { cutFrames, type Downloads } from './fetch.ts'
 import type { FileOrder, WrongFile } from './tree-writer.ts'
 import type { Workers } from './workers.ts'
 
+/** A build's files and where they lie; may be narrowed to some of its entries. */
+export type Source = Pick<Manifest, 'build' | 'artifact' | 'frames' | 'entries'>
+
 export interface Bringing {
-  readonly manifest: Manifest
+  readonly manifest: Source
   readonly workers: Workers
   readonly downloads: Downloads
   readonly signal: AbortSignal
@@ -19,17 +22,19 @@ export interface Bringing {
   /** Directories of the trees that kept parts are read from. */
   readonly trees: Readonly<Record<CopySource['tree'], string>>
   readonly keptOf: (entry: number) => readonly KeptRange[]
+  /** Whether a file lies at a path of the tree already. */
+  readonly replaces: (path: string) => boolean
 }
 
 /** Requests that are on their way at once. */
 const LANES = 4
 const COPY_BATCH = 256
 
-export function fileOrder(manifest: Manifest, index: number): FileOrder {
+export function fileOrder({ manifest, replaces }: Pick<Bringing, 'manifest' | 'replaces'>, index: number): FileOrder {
   const entry = manifest.entries[index]
   if (entry?.type !== 'f') throw new RangeError(`entry ${index} is no file`)
   const { path, size, mode, mtime, content } = entry
-  return { entry: index, path, size, mode, mtime, content }
+  return { entry: index, path, size, mode, mtime, content, replaces: replaces(path) }
 }
 
 /** Copies files from a tree. @returns entries whose source was not what it should be: they must be fetched */
@@ -39,7 +44,7 @@ export async function copyFiles(
   files: readonly { readonly entry: number; readonly from: CopySource }[],
   place: boolean,
 ): Promise<number[]> {
-  const { manifest, workers, signal } = bringing
+  const { workers, signal } = bringing
   const wrong: WrongFile[] = []
   let next = 0
   const drive = async (thread: number): Promise<void> => {
@@ -48,7 +53,7 @@ export async function copyFiles(
       next = from + COPY_BATCH
       const batch = files
         .slice(from, next)
-        .map(({ entry, from: { path } }) => ({ file: fileOrder(manifest, entry), source: path }))
+        .map(({ entry, from: { path } }) => ({ file: fileOrder(bringing, entry), source: path }))
       wrong.push(...(await workers.call(thread, 'copy', [tree, batch, place])))
     }
   }
@@ -69,9 +74,10 @@ export async function fetchFiles(
   const empty = entries.filter((entry) => manifest.entries[entry]?.size === 0)
   const none = new Uint8Array(0)
   if (empty.length > 0) {
-    const files = empty.map((entry) => ({ file: fileOrder(manifest, entry), content: none }))
+    const files = empty.map((entry) => ({ file: fileOrder(bringing, entry), content: none }))
     await workers.call(0, 'writeWhole', [files, place])
   }
+  if (entries.length === empty.length) return 'ranges'
   const kept = new Map(entries.map((entry) => [entry, bringing.keptOf(entry)]))
   const plan = planFor(manifest, entries, kept)
   const wrong = await assembleFiles(bringing, kept, place)
@@ -91,7 +97,7 @@ export async function fetchFiles(
 type KeptByEntry = ReadonlyMap<number, readonly KeptRange[]>
 const NOTHING_KEPT: KeptByEntry = new Map()
 
-function planFor(manifest: Manifest, entries: readonly number[], kept: KeptByEntry): FetchPlan {
+function planFor(manifest: Source, entries: readonly number[], kept: KeptByEntry): FetchPlan {
   const starts = new Set([...kept].flatMap(([entry, ranges]) => ranges.map(({ at }) => `${entry} ${at}`)))
   const isKept = (entry: number, at: number) => starts.has(`${entry} ${at}`)
   return fetchPlan(manifest.entries, manifest.frames, manifest.artifact.bytes, entries, isKept)
@@ -110,7 +116,7 @@ export function orderWithKept(bringing: Bringing, entry: number, ranges: readonl
   const kept = ranges.map(({ at, bytes, from, fromAt }) => {
     return { at, bytes, tree: bringing.trees[from.tree], path: from.path, fromAt }
   })
-  return { ...fileOrder(bringing.manifest, entry), kept }
+  return { ...fileOrder(bringing, entry), kept }
 }
 
 /** @throws FleetError `STORE_MISSING` · `DIGEST_MISMATCH` when the object has another length than the manifest says */
@@ -129,7 +135,7 @@ export async function artifactVersion({ manifest, downloads, signal }: Bringing)
   return facts.version
 }
 
-function mismatch(manifest: Manifest, wrong: readonly WrongFile[]): FleetError {
+function mismatch(manifest: Source, wrong: readonly WrongFile[]): FleetError {
   const [first] = wrong
   const entry = manifest.entries[first?.entry ?? -1]
   const others = wrong.length > 1 ? ` and ${wrong.length - 1} more files` : ''

@@ -11,21 +11,22 @@ import {
   type Piece,
   rawBytesOf,
 } from '#fleet/delta.ts'
-import { applyHead } from '#fleet/delta-apply.ts'
+import { type Applied, applyHead } from '#fleet/delta-apply.ts'
 import { FleetError } from '#fleet/errors.ts'
 import type { KeptRange } from '#fleet/kept-chunks.ts'
 import { objectsOf } from '#fleet/manifest.ts'
 import type { CopySource } from '#fleet/stage-plan.ts'
 import { type Bringing, orderWithKept } from './bring.ts'
 import type { Downloads } from './fetch.ts'
+import { Lanes } from './lanes.ts'
 import type { LocalManifest } from './manifests.ts'
-import type { WrongFile } from './tree-writer.ts'
 
 const decompress = promisify(zstdDecompress)
 
 /** A sealed build of this node that a delta may begin from. */
 export interface DeltaBase {
   readonly tree: CopySource['tree']
+  readonly build: BuildId
   readonly local: LocalManifest
 }
 
@@ -67,15 +68,25 @@ export class DeltaSource {
   readonly #head: DeltaHead
   readonly #base: DeltaBase
   readonly #bytes: number
-  /** The bytes of the ordered manifest. */
-  readonly manifest: Uint8Array
+  /** The bytes of the ordered manifest, and what it has otherwise than the base's. */
+  readonly applied: Applied
 
-  private constructor(reader: ByteReader, head: DeltaHead, base: DeltaBase, bytes: number, manifest: Uint8Array) {
+  private constructor(reader: ByteReader, head: DeltaHead, base: DeltaBase, bytes: number, applied: Applied) {
     this.#reader = reader
     this.#head = head
     this.#base = base
     this.#bytes = bytes
-    this.manifest = manifest
+    this.applied = applied
+  }
+
+  get base(): DeltaBase {
+    return this.#base
+  }
+
+  /** Paths of which it brings content. */
+  get brings(): ReadonlySet<string> {
+    const added = addedEntries(this.#head.entrySplice)
+    return new Set([...this.#pieces.keys()].map((entry) => added[entry]?.path ?? ''))
   }
 
   /**
@@ -88,15 +99,15 @@ export class DeltaSource {
     wanted: { readonly build: BuildId; readonly digest: Digest },
     signal: AbortSignal,
   ): Promise<DeltaSource | null> {
-    const { manifest, digest, bytes } = base.local
-    const name = objectsOf.delta(wanted.build, manifest.build)
+    const { digest, bytes } = base.local
+    const name = objectsOf.delta(wanted.build, base.build)
     const facts = await downloads.find(name, signal)
     if (facts === null) return null
     const reader = new ByteReader(downloads.stream(name, { start: 0, end: facts.bytes }, facts.version, signal))
     try {
       const raw = await readHead(reader)
       const head = decodeHead(raw, { fromManifest: digest, manifest: wanted.digest })
-      return new DeltaSource(reader, head, base, facts.bytes, applyHead(head, bytes).manifest)
+      return new DeltaSource(reader, head, base, facts.bytes, applyHead(head, bytes))
     } catch (error) {
       await reader.close()
       throw error
@@ -115,25 +126,21 @@ export class DeltaSource {
     const left = new Set(wanted)
     const rows = this.#rowsOf(bringing, left)
     const begun = new Set<number>()
-    const wrong: WrongFile[] = []
+    const lanes = new Lanes(bringing.workers)
     let last: number | undefined
     let thread = 0
-    let before: Promise<WrongFile[]> = Promise.resolve([])
     let doneBytes = 0
     for (const pieces of this.#head.frames) {
       const frame = await this.#frame(pieces)
       doneBytes += frame.byteLength + MARKER_BYTES
       bringing.onProgress({ doneBytes: Math.min(doneBytes, this.#bytes), totalBytes: this.#bytes })
-      wrong.push(...(await before))
-      // The parts of one file must reach one thread; between files the work is dealt out.
-      if (pieces[0]?.entry !== last) thread += 1
+      // The parts of one file must reach one thread; between files the work goes to whoever has least.
+      if (pieces[0]?.entry !== last) thread = lanes.shortest
       last = pieces.at(-1)?.entry
       const orders = this.#ordersOf(bringing, pieces, rows, begun)
-      if (orders.length === 0) continue
-      before = bringing.workers.call(thread, 'writeFrame', [frame, rawBytesOf(pieces), orders, place], [frame.buffer])
-      before.catch(() => undefined)
+      if (orders.length > 0) await lanes.write(thread, frame, rawBytesOf(pieces), orders, place)
     }
-    wrong.push(...(await before))
+    const wrong = await lanes.settled()
     for (const row of begun) left.delete(row)
     for (const { entry } of wrong) left.add(entry)
     return [...left]

@@ -87,11 +87,14 @@ export function writeAll(at: string, fd: number, bytes: Uint8Array): void {
   for (let done = 0; done < bytes.byteLength; ) done += writeSync(fd, bytes, done, bytes.byteLength - done)
 }
 
-/** Gives an open file its owner (null leaves it), mode and time (whole seconds since 1970). */
+const UMASK = process.umask()
+
+/** Gives an open file that was created with `mode` its owner (null leaves it), that mode and a time (whole seconds since 1970). */
 export function dress(at: string, fd: number, mode: number, mtime: number, owner: Owner | null): void {
   step(at)
   if (owner !== null) fchownSync(fd, owner.uid, owner.gid)
-  fchmodSync(fd, mode)
+  // Nearly never: what the umask takes away from a new file is mostly nothing that a build has.
+  if ((mode & UMASK) !== 0) fchmodSync(fd, mode)
   futimesSync(fd, mtime, mtime)
 }
 

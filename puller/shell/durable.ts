@@ -31,6 +31,22 @@ export function writeDurably(at: string, path: string, bytes: Uint8Array): void 
   disk.syncDirectory(`${at}.sync`, dirname(path))
 }
 
+/** Replaces a file whole, but not durably: after a power cut it may be the old one, gone, or garbage. Whoever reads it must be able to tell. */
+export function replaceSoftly(at: string, path: string, bytes: Uint8Array): void {
+  const temporary = join(dirname(path), `.${basename(path)}.tmp`)
+  disk.unlink(`${at}.clear`, temporary)
+  const fd = disk.create(`${at}.create`, temporary)
+  try {
+    disk.writeAll(`${at}.write`, fd, bytes)
+  } catch (error) {
+    discard(temporary)
+    throw error
+  } finally {
+    closeSync(fd)
+  }
+  disk.rename(`${at}.rename`, temporary, path)
+}
+
 function discard(path: string): void {
   try {
     disk.unlink('discard', path)

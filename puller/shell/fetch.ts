@@ -19,6 +19,7 @@ export interface FetchWorld {
 
 /** Rounds without a single byte after which a download is given up for now. A stall has cost `stallSeconds` already: it counts double. */
 const FRUITLESS_ROUNDS = 4
+const SETTLED = new Error('settled')
 const BACKOFF = { floorMs: 200, ceilingMs: 5_000 }
 
 /** The downloads of one staging. */
@@ -117,10 +118,28 @@ export class Downloads {
     // Only time spent waiting for the store counts: a full disk queue or our own rate limit is no stall of its.
     let waitedMs = 0
     let bytes = 0
+    let since: number | null = null
+    // One watch for all parts: a timer for each would cost more than the part.
+    const watch = async (): Promise<never> => {
+      for (let leftMs = stallMs; leftMs > 0; leftMs = stallMs - (since === null ? 0 : clock.monotonic() - since)) {
+        await clock.sleep(leftMs, stop.signal)
+      }
+      throw stalled(name, 0, stallMs)
+    }
+    const aborted = Promise.withResolvers<never>()
+    const onAbort = () => aborted.reject(signal.reason)
+    signal.addEventListener('abort', onAbort, { once: true })
+    const late = Promise.race([watch(), aborted.promise])
+    late.catch(() => undefined)
     try {
+      signal.throwIfAborted()
       for (;;) {
         const from = clock.monotonic()
-        const next = await this.#within(parts.next(), stallMs, name, signal)
+        since = from
+        const asked = parts.next()
+        asked.catch(() => undefined)
+        const next = await Promise.race([asked, late])
+        since = null
         waitedMs += clock.monotonic() - from
         if (next.done) return
         bytes += next.value.byteLength
@@ -132,7 +151,8 @@ export class Downloads {
         yield next.value
       }
     } finally {
-      stop.abort()
+      signal.removeEventListener('abort', onAbort)
+      stop.abort(SETTLED)
       // Not awaited: a body that never settles would hold us here for ever.
       parts.return?.().catch(() => undefined)
     }
@@ -150,7 +170,8 @@ export class Downloads {
     try {
       return await Promise.race([asked, late])
     } finally {
-      done.abort()
+      // With a reason of our own: the one that is made up otherwise costs more than all else here.
+      done.abort(SETTLED)
     }
   }
 

@@ -5,15 +5,14 @@ import type { TreeName } from '../core/trees.ts'
 import { printable } from './directories.ts'
 import type { Ground } from './ground.ts'
 import type { Usage } from './in-use.ts'
-import { inodesOf } from './sight.ts'
-import type { Walk } from './walk.ts'
+import type { Inodes } from './sight.ts'
 import type { Workers } from './workers.ts'
 
 /**
  * Proves that cold may be written now.
  * @throws FleetError `COLD_QUIET` · `COLD_BUSY` naming the pid (failures F17) · `COLD_UNPROVABLE`; nothing was changed
  */
-export async function needIdle(ground: Ground, workers: Workers, tree: TreeName, walk: Walk): Promise<void> {
+export async function needIdle(ground: Ground, workers: Workers, tree: TreeName, inodes: Inodes): Promise<void> {
   const { marks, cold } = ground
   const retiredForMs = marks.retiredForMs(tree)
   const quietMs = cold.quietSeconds * 1_000 - retiredForMs
@@ -24,9 +23,8 @@ export async function needIdle(ground: Ground, workers: Workers, tree: TreeName,
     )
   }
   // Nobody can use what is not there: a first install must not wait for processes that cannot be read.
-  if (walk.paths.length === 0 && !marks.isRetired(tree)) return
-  const inodes = inodesOf(walk)
-  const usage = await workers.call(0, 'whoUses', [walk.dev, inodes])
+  if (inodes.empty && !marks.isRetired(tree)) return
+  const usage = await workers.call(0, 'whoUses', [inodes.dev, inodes.inodes])
   judge(ground, tree, usage, retiredForMs)
 }
 

@@ -1,5 +1,5 @@
 // Owns the copies of manifests on this node: what a tree was sealed with can be verified and staged from without any store.
-import { readdirSync } from 'node:fs'
+import { closeSync, existsSync, fstatSync, openSync, readdirSync, readSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { zstdDecompress } from 'node:zlib'
@@ -7,24 +7,41 @@ import type { Digest } from '#fleet/build.ts'
 import { FleetError } from '#fleet/errors.ts'
 import { decodeManifest, digestOf, MAX_MANIFEST_BYTES, type Manifest, objectsOf } from '#fleet/manifest.ts'
 import * as disk from './disk.ts'
-import { diskFault } from './disk-faults.ts'
-import { readIfThere, writeDurably } from './durable.ts'
+import { diskFault, errnoOf } from './disk-faults.ts'
+import { replaceSoftly } from './durable.ts'
 import type { Downloads } from './fetch.ts'
 
 const decompress = promisify(zstdDecompress)
 
-/** A manifest with the bytes that its digest is over. */
-export interface LocalManifest {
-  readonly manifest: Manifest
+/** The bytes of a manifest, its digest proven. They are read into rows or entries only by those who need these. */
+export class LocalManifest {
   readonly digest: Digest
-  readonly bytes: Uint8Array
+  /** On shared memory, for the threads that read it. */
+  readonly bytes: Uint8Array<SharedArrayBuffer>
+  readonly #read: () => Manifest
+  #manifest: Manifest | null = null
+
+  constructor(digest: Digest, bytes: Uint8Array<SharedArrayBuffer>, read: () => Manifest) {
+    this.digest = digest
+    this.bytes = bytes
+    this.#read = read
+  }
+
+  /** Nothing that breaks a rule is kept. @throws FleetError `MANIFEST_INVALID` · `LIMITS_EXCEEDED` */
+  check(): void {
+    this.#manifest ??= this.#read()
+  }
+
+  /** @throws as `check` */
+  get manifest(): Manifest {
+    this.#manifest ??= this.#read()
+    return this.#manifest
+  }
 }
 
 export class Manifests {
   readonly #directory: string
   readonly #app: string
-  /** The last few that were read: parsing one of a large build costs more than a small change to the tree. */
-  readonly #known = new Map<Digest, LocalManifest>()
 
   constructor(directory: string, app: string) {
     this.#directory = directory
@@ -33,25 +50,33 @@ export class Manifests {
 
   /** The copy on this node, or null when there is none with this very digest. */
   load(digest: Digest): LocalManifest | null {
-    const known = this.#known.get(digest)
-    if (known !== undefined) return known
-    const bytes = readIfThere(this.#path(digest))
-    if (bytes === null || digestOf(bytes) !== digest) return null
-    return this.#remember({ manifest: decodeManifest(bytes, { app: this.#app }), digest, bytes })
+    const bytes = readShared(this.#path(digest))
+    return bytes === null || digestOf(bytes) !== digest ? null : this.#local(digest, bytes, {})
   }
 
-  /** Keeps bytes that came from elsewhere. @throws FleetError `DIGEST_MISMATCH` · `MANIFEST_INVALID` · `LIMITS_EXCEEDED` · `DISK_*` */
-  keep(bytes: Uint8Array, expected: { build: string; digest: Digest }): LocalManifest {
-    const manifest = decodeManifest(bytes, { ...expected, app: this.#app })
+  has(digest: Digest): boolean {
+    return existsSync(this.#path(digest))
+  }
+
+  /** Bytes that came from elsewhere. @throws FleetError `DIGEST_MISMATCH` */
+  take(bytes: Uint8Array<SharedArrayBuffer>, expected: { build: string; digest: Digest }): LocalManifest {
+    const digest = digestOf(bytes)
+    if (digest !== expected.digest) {
+      throw new FleetError('DIGEST_MISMATCH', `the manifest has digest ${digest}, ordered was ${expected.digest}`)
+    }
+    return this.#local(digest, bytes, { build: expected.build })
+  }
+
+  /** Keeps a copy. Not durable by itself: it is found by its digest, and asked for again when it is lost. @throws FleetError `DISK_*` */
+  keep({ digest, bytes }: LocalManifest): void {
     try {
-      writeDurably('manifest', this.#path(expected.digest), bytes)
+      replaceSoftly('manifest', this.#path(digest), bytes)
     } catch (error) {
       throw diskFault(error, 'keeping the manifest', this.#directory)
     }
-    return this.#remember({ manifest, digest: expected.digest, bytes })
   }
 
-  /** The copy on this node, else the store's. @throws as `keep`, and `STORE_*` */
+  /** The copy on this node, else the store's. @throws FleetError `DIGEST_MISMATCH` · `MANIFEST_INVALID` · `LIMITS_EXCEEDED` · `STORE_*` · `DISK_*` */
   async get(
     wanted: { build: string; digest: Digest },
     downloads: Downloads,
@@ -59,6 +84,18 @@ export class Manifests {
   ): Promise<LocalManifest> {
     const local = this.load(wanted.digest)
     if (local !== null) return local
+    const fetched = await this.fetch(wanted, downloads, signal)
+    fetched.check()
+    this.keep(fetched)
+    return fetched
+  }
+
+  /** The store's. @throws as `get` */
+  async fetch(
+    wanted: { build: string; digest: Digest },
+    downloads: Downloads,
+    signal: AbortSignal,
+  ): Promise<LocalManifest> {
     const name = objectsOf.manifest(wanted.build)
     const packed = await downloads.whole(name, MAX_MANIFEST_BYTES, signal)
     if (packed === null) {
@@ -67,13 +104,12 @@ export class Manifests {
     const bytes = await decompress(packed, { maxOutputLength: MAX_MANIFEST_BYTES }).catch((cause: unknown) => {
       throw new FleetError('DIGEST_MISMATCH', `${name} cannot be decompressed; hot still runs`, { cause })
     })
-    return this.keep(bytes, wanted)
+    return this.take(shared(bytes), wanted)
   }
 
   /** Removes copies that no tree needs any more. */
   retain(digests: readonly (Digest | undefined)[]): void {
     const names = new Set(digests.flatMap((digest) => (digest === undefined ? [] : [nameOf(digest)])))
-    for (const digest of this.#known.keys()) if (!names.has(nameOf(digest))) this.#known.delete(digest)
     for (const name of readdirSync(this.#directory)) {
       if (!names.has(name)) disk.unlink('manifest.retire', join(this.#directory, name))
     }
@@ -83,9 +119,37 @@ export class Manifests {
     return join(this.#directory, nameOf(digest))
   }
 
-  #remember(local: LocalManifest): LocalManifest {
-    this.#known.set(local.digest, local)
-    return local
+  #local(digest: Digest, bytes: Uint8Array<SharedArrayBuffer>, expected: { build?: string }): LocalManifest {
+    return new LocalManifest(digest, bytes, () => decodeManifest(bytes, { ...expected, app: this.#app }))
+  }
+}
+
+function shared(bytes: Uint8Array): Uint8Array<SharedArrayBuffer> {
+  const copy = new Uint8Array(new SharedArrayBuffer(bytes.byteLength))
+  copy.set(bytes)
+  return copy
+}
+
+function readShared(path: string): Uint8Array<SharedArrayBuffer> | null {
+  let fd: number
+  try {
+    fd = openSync(path, 'r')
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return null
+    throw diskFault(error, `reading ${path}`)
+  }
+  try {
+    const bytes = new Uint8Array(new SharedArrayBuffer(Math.min(fstatSync(fd).size, MAX_MANIFEST_BYTES)))
+    for (let at = 0; at < bytes.byteLength; ) {
+      const count = readSync(fd, bytes, at, bytes.byteLength - at, at)
+      if (count === 0) return null
+      at += count
+    }
+    return bytes
+  } catch (error) {
+    throw diskFault(error, `reading ${path}`)
+  } finally {
+    closeSync(fd)
   }
 }
 

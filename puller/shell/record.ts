@@ -3,10 +3,11 @@ import { closeSync, fstatSync } from 'node:fs'
 import { join } from 'node:path'
 import { FleetError } from '#fleet/errors.ts'
 import type { Entry } from '#fleet/manifest.ts'
+import type { Clock } from '#fleet/ports.ts'
 import type { StagePlan } from '#fleet/stage-plan.ts'
 import { printable } from './directories.ts'
 import * as disk from './disk.ts'
-import { emptyRecord, type SealRecord, setRow } from './seal.ts'
+import { emptyRecord, type SealRecord } from './seal.ts'
 import type { Sight } from './sight.ts'
 import { FACT, STRIDE } from './walk.ts'
 import type { Workers } from './workers.ts'
@@ -27,57 +28,88 @@ export function diskNowMs(directory: string): number {
   }
 }
 
+/** An entry that was made or changed, with its row in the record. */
+export interface Touched {
+  readonly row: number
+  readonly entry: Entry
+}
+
+export interface RecordWorld {
+  readonly workers: Workers
+  readonly tree: string
+  readonly tmp: string
+  readonly clock: Clock
+}
+
 /**
- * Collects the record after everything is in place: kept paths as the walk saw them, the others as they lie now.
- * @param seenMs the disk's time just before the walk
+ * Takes the facts of what was made or changed into the record. Waits until the disk's clock has left the last of these changes behind, so
+ * that any later one shows.
  * @throws FleetError `COLD_BUSY` when a file is no longer what was written a moment ago
  */
+export async function recordTouched(
+  world: RecordWorld,
+  record: SealRecord,
+  touched: readonly Touched[],
+): Promise<void> {
+  const { workers, tree, tmp, clock } = world
+  const paths = touched.map(({ entry }) => entry.path)
+  for (let again = false; ; again = true) {
+    const nowMs = diskNowMs(tmp)
+    const facts = await workers.call(0, 'factsOf', [tree, paths])
+    let latestMs = 0
+    for (const [at, { row, entry }] of touched.entries()) {
+      if (!isAsWritten(entry, facts, at)) {
+        const path = printable(entry.path)
+        throw new FleetError('COLD_BUSY', `${path} was changed while the cold tree was staged; hot still runs`)
+      }
+      setRow(record, row, facts, at, again ? nowMs : Number.POSITIVE_INFINITY)
+      latestMs = Math.max(latestMs, facts[at * STRIDE + FACT.ctimeMs] ?? 0)
+    }
+    if (again || latestMs <= nowMs - TICK_MS) return
+    await clock.sleep(Math.min(TICK_MS, latestMs - nowMs + TICK_MS))
+  }
+}
+
+/**
+ * The record after a walk and a plan: kept paths as the walk saw them, the others as they lie now, and every directory, since what was made
+ * in one changed it.
+ * @param seenMs the disk's time just before the walk
+ */
 export async function recordOf(
-  workers: Workers,
-  tree: string,
-  tmp: string,
+  world: RecordWorld,
   plan: StagePlan,
   sight: Sight,
   entries: readonly Entry[],
   seenMs: number,
 ): Promise<SealRecord> {
-  const touched = [
-    ...new Set([
-      ...plan.copy.map((step) => step.entry),
-      ...[plan.fetch, plan.mkdir, plan.links, plan.set, plan.directories].flat(),
-    ]),
-  ]
-  const record = emptyRecord(entries.length)
-  for (const [row, { path }] of entries.entries()) {
-    const index = sight.indexOf.get(path)
-    if (index === undefined) continue
-    setRow(record, row, sight.walk.facts, index)
-    distrustFresh(record, row, seenMs)
+  const { copy, fetch, mkdir, links, set, directories } = plan
+  const rows = new Set([...copy.map((step) => step.entry), ...fetch, ...mkdir, ...links, ...set, ...directories])
+  const record = emptyRecord(entries.length + 1)
+  const touched: Touched[] = [rootRow(entries.length)]
+  for (const [row, entry] of entries.entries()) {
+    const index = sight.indexOf.get(entry.path)
+    if (index !== undefined) setRow(record, row, sight.walk.facts, index, seenMs)
+    if (rows.has(row) || entry.type === 'd') touched.push({ row, entry })
   }
-  const nowMs = diskNowMs(tmp)
-  const paths = touched.map((row) => entries[row]?.path ?? '')
-  const facts = await workers.call(0, 'factsOf', [tree, paths])
-  for (const [at, row] of touched.entries()) {
-    const entry = entries[row]
-    if (entry !== undefined && !isAsWritten(entry, facts, at)) {
-      throw new FleetError(
-        'COLD_BUSY',
-        `${printable(entry.path)} was changed while the cold tree was staged; hot still runs`,
-      )
-    }
-    setRow(record, row, facts, at)
-    distrustFresh(record, row, nowMs)
-  }
+  await recordTouched(world, record, touched)
   return record
+}
+
+/** The tree's own directory has the last row. */
+export function rootRow(row: number): Touched {
+  const entry = { type: 'd', mode: 0, size: 0, mtime: 0, content: '', frame: 0, offset: 0, path: '' } as const
+  return { row, entry }
+}
+
+/** A path whose ctime is within a tick of the moment it was looked at is looked at again next time: a ctime of 0 says so. */
+function setRow(record: SealRecord, row: number, facts: Float64Array, index: number, nowMs: number): void {
+  const ctimeMs = facts[index * STRIDE + FACT.ctimeMs] ?? 0
+  record.ino[row] = facts[index * STRIDE + FACT.ino] ?? 0
+  record.ctimeMs[row] = ctimeMs > nowMs - TICK_MS ? 0 : ctimeMs
 }
 
 function isAsWritten(entry: Entry, facts: Float64Array, index: number): boolean {
   const fact = (name: keyof typeof FACT) => facts[index * STRIDE + FACT[name]] ?? 0
   if (fact('ino') === 0) return false
   return entry.type !== 'f' || (fact('size') === entry.size && fact('mtimeMs') === entry.mtime * 1_000)
-}
-
-/** A file whose ctime is within a tick of the moment it was looked at is hashed again next time: inode 0 says so. */
-function distrustFresh(record: SealRecord, row: number, nowMs: number): void {
-  if ((record.ctimeMs[row] ?? 0) > nowMs - TICK_MS) record.ino[row] = 0
 }

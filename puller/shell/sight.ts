@@ -2,7 +2,7 @@
 import type { Entry } from '#fleet/manifest.ts'
 import type { Present, TreeView } from '#fleet/stage-plan.ts'
 import type { Owner } from './disk.ts'
-import { type SealRecord, unchangedSince } from './seal.ts'
+import type { SealRecord } from './seal.ts'
 import { FACT, STRIDE, type Walk } from './walk.ts'
 import type { Workers } from './workers.ts'
 
@@ -22,14 +22,21 @@ export interface Vouched {
   readonly record: SealRecord
 }
 
-/** Inodes of everything in a tree, its root included, to look for its users by. */
-export function inodesOf(walk: Walk): Float64Array<ArrayBuffer> {
+/** Everything in a tree, its root included, to look for its users by. */
+export function inodesOf(walk: Walk): Inodes {
   const inodes = new Float64Array(walk.paths.length + 1)
   for (let index = 0; index < walk.paths.length; index += 1) {
     inodes[index] = walk.facts[index * STRIDE + FACT.ino] ?? 0
   }
   inodes[walk.paths.length] = walk.rootIno
-  return inodes
+  return { dev: walk.dev, inodes, empty: walk.paths.length === 0 }
+}
+
+/** What a tree consists of: its device and inodes. */
+export interface Inodes {
+  readonly dev: number
+  readonly inodes: Float64Array
+  readonly empty: boolean
 }
 
 /**
@@ -73,7 +80,14 @@ function contentOf(walk: Walk, index: number, row: number | undefined, vouched: 
   if (walk.types[index] !== 'f' || row === undefined || vouched === null) return null
   const entry = vouched.entries[row]
   if (entry?.type !== 'f') return null
-  return unchangedSince(vouched.record, row, walk.facts, index) ? entry.content : null
+  return isAsSealed(vouched.record, row, entry, walk.facts, index) ? entry.content : null
+}
+
+/** Same inode, size and times as when the tree was sealed. Mode is compared by itself. */
+function isAsSealed(record: SealRecord, row: number, entry: Entry, facts: Float64Array, index: number): boolean {
+  const fact = (name: keyof typeof FACT) => facts[index * STRIDE + FACT[name]] ?? 0
+  if (fact('ino') !== record.ino[row] || fact('ctimeMs') !== record.ctimeMs[row]) return false
+  return fact('size') === entry.size && fact('mtimeMs') === entry.mtime * 1_000
 }
 
 function presentAt(walk: Walk, index: number, content: string | null, owner: Owner | null): Present {

@@ -1,27 +1,28 @@
 // Owns staging and sweeping: cold is looked at, planned, brought up to date in place, proven durable, sealed and armed.
 import { hash } from 'node:crypto'
-import { mkdtempSync } from 'node:fs'
-import { join } from 'node:path'
 import { FleetError, isFleetError } from '#fleet/errors.ts'
 import { Chunks } from '#fleet/kept-chunks.ts'
 import type { Entry } from '#fleet/manifest.ts'
 import type { Trouble } from '#fleet/node-status.ts'
-import { isNothing, pathsOf, peakOf, type StagePlan, stagePlan } from '#fleet/stage-plan.ts'
+import { isNothing, pathsOf, type StagePlan, stagePlan } from '#fleet/stage-plan.ts'
 import type { StageOrder, StageProgress, StageResult, TreeName } from '../core/trees.ts'
-import { type Bringing, copyFiles, fileOrder } from './bring.ts'
+import { apply } from './apply.ts'
+import type { Bringing } from './bring.ts'
 import type { DeltaBase } from './delta-source.ts'
+import { keepDiff } from './diffs.ts'
 import { printable } from './directories.ts'
 import { diskFault } from './disk-faults.ts'
 import { Downloads } from './fetch.ts'
+import { type Glance, glance, inodesOfRecord } from './glance.ts'
 import { type Ground, sealOf } from './ground.ts'
 import { needIdle } from './idle.ts'
 import type { LocalManifest } from './manifests.ts'
-import { checkRoom } from './preflight.ts'
+import { Patch } from './patch.ts'
 import { diskNowMs, recordOf } from './record.ts'
-import { type Seal, unseal, writeSeal } from './seal.ts'
-import { type Sight, see } from './sight.ts'
+import { readRecord, type Seal, type SealRecord, writeSeal } from './seal.ts'
+import { type Inodes, inodesOf, type Sight, see } from './sight.ts'
 import { Supply } from './supply.ts'
-import { discardTree, syncVolume } from './sync-volume.ts'
+import { syncTree } from './sync-volume.ts'
 import type { Workers } from './workers.ts'
 
 export interface StageJob {
@@ -48,6 +49,7 @@ export class Staging {
   readonly #sweeping: boolean
   /** What was sealed when we came: cold's, which tells what may be kept, and hot's, which tells what may be copied. */
   readonly #seal: Seal | null
+  readonly #record: SealRecord | null
   readonly #before: LocalManifest | null
   readonly #hot: LocalManifest | null
   readonly #supply: Supply
@@ -60,17 +62,16 @@ export class Staging {
     this.#downloads = new Downloads(ground, ground.fetch)
     this.#startedMs = ground.clock.monotonic()
     this.#seal = sealOf(ground, job.cold)
+    this.#record = this.#seal && !job.doubted ? readRecord(ground.layout, job.cold, this.#seal) : null
     this.#sweeping = this.#seal?.manifest === job.order.manifest
     this.#before = this.#seal && ground.manifests.load(this.#seal.manifest)
     const hotSeal = job.hot === null ? null : sealOf(ground, job.hot)
     this.#hot = hotSeal && ground.manifests.load(hotSeal.manifest)
-    this.#supply = new Supply(ground, this.#downloads, this.#wanted, this.#sweeping ? [] : this.#bases())
-  }
-
-  #bases(): DeltaBase[] {
-    const hot = this.#hot && { tree: 'hot' as const, local: this.#hot }
-    const cold = this.#before && { tree: 'cold' as const, local: this.#before }
-    return [hot, cold].flatMap((base) => base ?? [])
+    const base = (tree: 'hot' | 'cold', seal: Seal | null, local: LocalManifest | null): DeltaBase[] =>
+      seal && local ? [{ tree, build: seal.build, local }] : []
+    // Deltas begin at what runs now: hot has that more often than cold.
+    const bases = [...base('hot', hotSeal, this.#hot), ...base('cold', this.#seal, this.#before)]
+    this.#supply = new Supply(ground, this.#downloads, this.#wanted, this.#sweeping ? [] : bases)
   }
 
   async run(): Promise<StageResult> {
@@ -84,40 +85,77 @@ export class Staging {
   }
 
   async #stage(): Promise<StageResult> {
-    const { signal } = this.#job
-    const nowMs = diskNowMs(this.#ground.layout.tmp)
-    const walk = await this.#workers.call(0, 'walk', [this.#tree])
-    await needIdle(this.#ground, this.#workers, this.#job.cold, walk)
-    if (this.#ground.manifests.load(this.#job.order.manifest) === null) await this.#spread()
+    const { order, signal } = this.#job
+    const { manifests, layout } = this.#ground
+    // Asked before anything is fetched: a busy tree is asked again and again.
+    if (this.#record !== null) await this.#needIdle(inodesOfRecord(this.#tree, this.#record))
+    if (!manifests.has(order.manifest)) await this.#spread()
     const wanted = await this.#supply.manifest(signal)
+    const patched = await this.#patch(wanted)
+    if (patched !== null) return patched
+    wanted.check()
+    manifests.keep(wanted)
+    const nowMs = diskNowMs(layout.tmp)
+    const walk = await this.#workers.call(0, 'walk', [this.#tree])
+    await this.#needIdle(inodesOf(walk))
     const sight = await this.#see(walk, wanted)
     const plan = this.#plan(sight, wanted)
     const how = await this.#apply(plan, sight, wanted, signal)
     await this.#sealTree(plan, sight, wanted, nowMs)
-    this.#ground.marks.arm({ tree: this.#job.cold, ...this.#wanted, manifest: wanted.digest })
-    return this.#result({ plan, how, drift: [], armed: true, busy: null })
+    return this.#armed(plan, how)
+  }
+
+  async #needIdle(inodes: Inodes): Promise<void> {
+    await needIdle(this.#ground, this.#workers, this.#job.cold, inodes)
+  }
+
+  /** The quick way, when the record tells what lies in cold: work that grows with the change alone. Null when it cannot be taken. */
+  async #patch(wanted: LocalManifest): Promise<StageResult | null> {
+    if (this.#seal === null || this.#record === null || this.#before === null) return null
+    const patch = new Patch(this.#ground, {
+      job: this.#job,
+      workers: this.#workers,
+      downloads: this.#downloads,
+      supply: this.#supply,
+      seal: this.#seal,
+      record: this.#record,
+      before: this.#before,
+      hot: this.#hot,
+      wanted,
+      spread: () => this.#spread(),
+      onUnseal: () => {
+        this.#unsealed = true
+      },
+    })
+    const done = await patch.run()
+    return done && this.#armed(done.plan, done.how, done.keptBytes)
   }
 
   async #sweep(): Promise<StageResult> {
     const { order, cold } = this.#job
-    const { marks, log } = this.#ground
+    const { marks, log, layout } = this.#ground
     const sealed = { tree: cold, build: order.build, manifest: order.manifest }
     const limit = this.#repairLimit()
     let drift: readonly string[] = ['(there is no copy of the manifest to compare with)']
     let plan: StagePlan | null = null
     let busy: Trouble | null = null
     try {
-      const nowMs = diskNowMs(this.#ground.layout.tmp)
+      const glanced = await this.#glance()
+      if (glanced !== null) drift = []
+      if (glanced !== null) await this.#needIdle(glanced.inodes)
+      if (glanced !== null) return this.#armed(null, 'sweep', glanced.bytes)
+      const nowMs = diskNowMs(layout.tmp)
       const walk = await this.#workers.call(0, 'walk', [this.#tree])
       const wanted = await this.#supply.manifest(limit.signal)
+      wanted.check()
+      this.#ground.manifests.keep(wanted)
       const sight = await this.#see(walk, wanted)
       plan = this.#plan(sight, wanted)
       drift = pathsOf(plan, wanted.manifest.entries).slice(0, MOST_DRIFT).map(printable)
-      await needIdle(this.#ground, this.#workers, cold, walk)
+      await this.#needIdle(inodesOf(walk))
       if (!isNothing(plan)) await this.#apply(plan, sight, wanted, limit.signal)
-      if (!isNothing(plan) || sight.hashed > 0) await this.#sealTree(plan, sight, wanted, nowMs)
-      marks.arm(sealed)
-      return this.#result({ plan, how: 'sweep', drift: [], armed: true, busy: null })
+      await this.#sealTree(plan, sight, wanted, nowMs)
+      return this.#armed(plan, 'sweep')
     } catch (error) {
       this.#job.signal.throwIfAborted()
       if (isFleetError(error, 'COLD_BUSY', 'COLD_QUIET', 'COLD_UNPROVABLE')) {
@@ -133,6 +171,12 @@ export class Staging {
     }
   }
 
+  /** Whether the record alone says that cold is as it was sealed; null when it does not. */
+  async #glance(): Promise<Glance | null> {
+    if (this.#record === null || this.#before === null) return null
+    return await glance(this.#workers, this.#tree, this.#before.bytes, this.#record)
+  }
+
   get #tree(): string {
     return this.#ground.layout.tree[this.#job.cold]
   }
@@ -144,8 +188,8 @@ export class Staging {
   async #see(walk: Parameters<typeof see>[2], wanted: LocalManifest): Promise<Sight> {
     const { owner } = this.#ground
     const before = this.#before?.manifest.entries
-    const record = this.#job.doubted ? undefined : this.#seal?.record
-    const vouched = before && record?.ino.length === before.length ? { entries: before, record } : null
+    const record = this.#record
+    const vouched = before && record?.ino.length === before.length + 1 ? { entries: before, record } : null
     return await see(this.#workers, this.#tree, walk, wanted.manifest.entries, vouched, owner)
   }
 
@@ -163,49 +207,20 @@ export class Staging {
     wanted: LocalManifest,
     signal: AbortSignal,
   ): Promise<'delta' | 'ranges' | 'whole'> {
-    const { layout, owner } = this.#ground
-    const { manifest } = wanted
-    const { entries } = manifest
-    checkRoom(layout.trees, peakOf(plan, entries, sight.view, this.#sweeping))
-    const attempt = mkdtempSync(join(layout.tmp, 'at-'))
-    const shape = { tree: this.#tree, attempt, owner }
-    await this.#workers.all('openWriter', [shape])
-    const bringing = this.#bringing(manifest, sight, signal)
-    if (plan.fetchedBytes > 0) {
-      await this.#spread()
-      await this.#supply.prove(bringing)
-    }
-    const aside = this.#sweeping
-    const near = plan.copy.filter((step) => step.from.tree === 'cold')
-    const far = plan.copy.filter((step) => step.from.tree === 'hot')
-    const lost = new Set(await copyFiles(bringing, this.#tree, near, false))
-    let how: 'delta' | 'ranges' | 'whole' = 'ranges'
-    const bring = async (): Promise<void> => {
-      const wrong = await copyFiles(bringing, bringing.trees.hot, far, !aside)
-      how = await this.#supply.bring(bringing, [...plan.fetch, ...lost, ...wrong], !aside)
-    }
-    if (aside) await bring()
-
-    await needIdle(this.#ground, this.#workers, this.#job.cold, sight.walk)
-    signal.throwIfAborted()
-    this.#unsealed = true
-    unseal(layout.root, this.#job.cold)
-    const at = (index: number) => entries[index] ?? []
-    await this.#workers.call(0, 'prepare', [shape, { ...plan, mkdir: plan.mkdir.flatMap(at) }])
-    await this.#workers.all('forget', [])
-    const ready = aside
-      ? [...plan.copy.map((step) => step.entry), ...plan.fetch]
-      : near.map((step) => step.entry).filter((entry) => !lost.has(entry))
-    await this.#workers.call(0, 'place', [ready.map((index) => fileOrder(manifest, index))])
-    if (!aside) await bring()
-    const links = plan.links.flatMap((index) => {
-      const entry = entries[index]
-      return entry ? [{ index, entry }] : []
+    const how = await apply(this.#ground, {
+      plan,
+      view: sight.view,
+      bringing: this.#bringing(wanted.manifest, sight, signal),
+      supply: this.#supply,
+      cold: this.#job.cold,
+      inodes: inodesOf(sight.walk),
+      aside: this.#sweeping,
+      spread: () => this.#spread(),
+      onUnseal: () => {
+        this.#unsealed = true
+      },
     })
-    const last = { links, set: plan.set.flatMap(at), directories: plan.directories.flatMap(at) }
-    await this.#workers.call(0, 'finish', [shape, last])
-    signal.throwIfAborted()
-    await this.#sync()
+    await syncTree(this.#ground.layout, this.#job.cold)
     return how
   }
 
@@ -225,24 +240,18 @@ export class Staging {
         const entry = manifest.entries[index]
         return entry === undefined ? [] : chunks.keptOf(entry, manifest.frames)
       },
-    }
-  }
-
-  async #sync(): Promise<void> {
-    try {
-      await syncVolume(this.#tree)
-    } catch (error) {
-      // What is in memory may never reach the disk, and a second try would say it has (failures C7): start from nothing.
-      discardTree(this.#ground.layout, this.#job.cold)
-      throw error
+      replaces: (path) => sight.view.get(path)?.type === 'f',
     }
   }
 
   async #sealTree(plan: StagePlan, sight: Sight, wanted: LocalManifest, nowMs: number): Promise<void> {
     const { layout, app, clock, manifests, cabinet } = this.#ground
-    const record = await recordOf(this.#workers, this.#tree, layout.tmp, plan, sight, wanted.manifest.entries, nowMs)
+    const world = { workers: this.#workers, tree: this.#tree, tmp: layout.tmp, clock }
+    const record = await recordOf(world, plan, sight, wanted.manifest.entries, nowMs)
     const at = new Date(clock.now()).toISOString()
-    writeSeal(layout.root, this.#job.cold, { app, build: this.#job.order.build, manifest: wanted.digest, at, record })
+    writeSeal(layout, this.#job.cold, { app, build: this.#job.order.build, manifest: wanted.digest, at }, record)
+    const { diff } = this.#supply
+    if (diff !== null && diff.from === this.#hot?.digest) keepDiff(layout, diff)
     manifests.retain([wanted.digest, this.#hot?.digest])
     cabinet.refill()
   }
@@ -265,6 +274,14 @@ export class Staging {
       () => undefined,
     )
     return { signal: AbortSignal.any([this.#job.signal, limit.signal]), end: () => done.abort() }
+  }
+
+  /** @param keptBytes all that was kept, when the plan only knows of what changed */
+  #armed(plan: StagePlan | null, how: StageResult['how'], keptBytes?: number): StageResult {
+    const { build, digest } = this.#wanted
+    this.#ground.marks.arm({ tree: this.#job.cold, build, manifest: digest })
+    const result = this.#result({ plan, how, drift: [], armed: true, busy: null })
+    return keptBytes === undefined ? result : { ...result, keptBytes }
   }
 
   #result(

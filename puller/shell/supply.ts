@@ -1,6 +1,7 @@
 // Owns where the ordered manifest and the missing bytes come from: this node, else a delta, else ranges of the artifact, else all of it.
 import type { BuildId, Digest } from '#fleet/build.ts'
 import { isFleetError } from '#fleet/errors.ts'
+import type { TreeDiff } from '#fleet/tree-diff.ts'
 import { artifactVersion, type Bringing, fetchFiles } from './bring.ts'
 import { type DeltaBase, DeltaSource } from './delta-source.ts'
 import type { Downloads } from './fetch.ts'
@@ -14,6 +15,7 @@ export class Supply {
   readonly #bases: readonly DeltaBase[]
   #delta: DeltaSource | null = null
   #deltaUsed = false
+  #diff: TreeDiff | null = null
 
   /** @param bases sealed builds of this node, the likeliest base of a delta first; none when no delta is wanted */
   constructor(
@@ -28,16 +30,25 @@ export class Supply {
     this.#bases = bases
   }
 
-  /** The ordered manifest, kept on this node from now on. */
+  /** The ordered manifest, its rules unchecked as yet: this node's, else spliced by a delta, else the store's. */
   async manifest(signal: AbortSignal): Promise<LocalManifest> {
-    const local = this.#ground.manifests.load(this.#wanted.digest)
+    const { manifests } = this.#ground
+    const local = manifests.load(this.#wanted.digest)
     if (local !== null) return local
     await this.#openDelta(signal)
-    if (this.#delta !== null) {
-      this.#deltaUsed = true
-      return this.#ground.manifests.keep(this.#delta.manifest, this.#wanted)
-    }
-    return await this.#ground.manifests.get(this.#wanted, this.#downloads, signal)
+    if (this.#delta === null) return await manifests.fetch(this.#wanted, this.#downloads, signal)
+    this.#deltaUsed = true
+    return manifests.take(this.#delta.applied.manifest, this.#wanted)
+  }
+
+  /** What a delta that was opened says of its base and the ordered build. */
+  get diff(): TreeDiff | null {
+    return this.#diff
+  }
+
+  /** The delta that is open now: its base's tree, and the paths of which it brings content. */
+  get delta(): { readonly base: DeltaBase; readonly brings: ReadonlySet<string> } | null {
+    return this.#delta
   }
 
   /** Proves that there is something to fetch from, before the tree is touched. @throws FleetError `STORE_*` · `DIGEST_MISMATCH` */
@@ -89,6 +100,7 @@ export class Supply {
         if (!isUseless(error)) throw error
         this.#ground.log.warn('delta refused', { build: this.#wanted.build, error })
       }
+      this.#diff = this.#delta?.applied.diff ?? null
       if (this.#delta !== null) return
     }
   }

@@ -11,7 +11,7 @@ import type { Layout } from './layout.ts'
  * Waits until everything written on the volume of `path` is on the disk. One syncfs costs a fraction of an fsync for each file.
  * @throws FleetError `DISK_ERROR`: what was written since the last success may be lost, and asking again proves nothing · `SPAWN_FAILED`
  */
-export async function syncVolume(path: string): Promise<void> {
+async function syncVolume(path: string): Promise<void> {
   try {
     disk.step('syncfs')
   } catch (cause) {
@@ -37,8 +37,19 @@ function run(command: string, args: readonly string[]): Promise<{ code: number |
   })
 }
 
+/** Makes a tree durable. @throws as `syncVolume`: then the tree is discarded */
+export async function syncTree(layout: Layout, tree: TreeName): Promise<void> {
+  try {
+    await syncVolume(layout.tree[tree])
+  } catch (error) {
+    // What is in memory may never reach the disk, and a second try would say it has (failures C7): start from nothing.
+    discardTree(layout, tree)
+    throw error
+  }
+}
+
 /** Puts a tree out of the way and an empty one in its place: nothing of it may be believed any more. The next clearing of leftovers removes it. */
-export function discardTree(layout: Layout, tree: TreeName): void {
+function discardTree(layout: Layout, tree: TreeName): void {
   disk.rename('discard', layout.tree[tree], join(mkdtempSync(join(layout.tmp, 'discarded-')), tree))
   disk.mkdir('discard', layout.tree[tree], 0o755)
 }

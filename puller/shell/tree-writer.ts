@@ -1,7 +1,7 @@
 // Owns writing the files of a tree: each as a new inode, hashed as it is written, and renamed into place only when it is right. Runs in a worker.
 import { createHash, type Hash, hash } from 'node:crypto'
 import { closeSync, fstatSync, readSync } from 'node:fs'
-import { zstdDecompressSync } from 'node:zlib'
+import { decompress } from './decompress.ts'
 import { Directories } from './directories.ts'
 import * as disk from './disk.ts'
 import { errnoOf } from './disk-faults.ts'
@@ -17,6 +17,8 @@ export interface FileOrder {
   readonly mtime: number
   /** SHA-256 in hexadecimal. */
   readonly content: string
+  /** Something lies at its path already. */
+  readonly replaces: boolean
   /** Parts that are read from files of this node, in order; the parts in frames are exactly the others. Only needed with the first part of a file. */
   readonly kept?: readonly KeptPart[]
 }
@@ -129,7 +131,12 @@ export class TreeWriter {
 
   /** Renames files that were finished aside to where they belong. */
   place(files: readonly FileOrder[]): void {
-    for (const file of files) disk.rename('stage.place', this.#aside(file.entry), this.#directories.at(file.path))
+    for (const file of files) {
+      const path = this.#directories.at(file.path)
+      // Taken away first: to rename over a file makes ext4 write the new one out on the spot, and an unsealed tree needs no such care.
+      if (file.replaces) disk.unlink('stage.replace', path)
+      disk.rename('stage.place', this.#aside(file.entry), path)
+    }
   }
 
   #aside(entry: number): string {
@@ -142,8 +149,9 @@ export class TreeWriter {
     if (piece.bytes === file.size) {
       const got = hash('sha256', part)
       if (got !== file.content) return { entry: file.entry, got }
-      const fd = disk.create('stage.create', this.#aside(file.entry))
-      this.#writeAndFinish(fd, part, file, place)
+      // What is whole and right needs no place aside.
+      const fd = place ? this.#createInPlace(file) : disk.create('stage.create', this.#aside(file.entry), file.mode)
+      this.#writeAndFinish(fd, part, file, false)
       return null
     }
     const open = this.#openFor(file, piece.at)
@@ -152,6 +160,19 @@ export class TreeWriter {
     disk.writeAll('stage.write', open.fd, part)
     open.written += part.byteLength
     return this.#goOn(file, open, place)
+  }
+
+  #createInPlace({ path, mode, replaces }: FileOrder): number {
+    const at = this.#directories.at(path)
+    if (replaces) disk.unlink('stage.replace', at)
+    try {
+      return disk.create('stage.create', at, mode)
+    } catch (error) {
+      if (errnoOf(error) !== 'EEXIST') throw error
+      // Of an earlier way of bringing the same file, which was given up.
+      disk.unlink('stage.replace', at)
+      return disk.create('stage.create', at, mode)
+    }
   }
 
   /** The file that a part belongs into, begun if it is the first; null when that is not where the file has got to. */
@@ -163,10 +184,10 @@ export class TreeWriter {
     return this.#fill(open) && open.written === at ? open : null
   }
 
-  #begin({ entry, kept = [] }: FileOrder): OpenFile {
+  #begin({ entry, mode, kept = [] }: FileOrder): OpenFile {
     this.#drop(entry, '')
     this.#dropped.delete(entry)
-    const fd = disk.create('stage.create', this.#aside(entry))
+    const fd = disk.create('stage.create', this.#aside(entry), mode)
     const open = { fd, sum: createHash('sha256'), kept, written: 0 }
     this.#open.set(entry, open)
     return open
@@ -265,15 +286,5 @@ export class TreeWriter {
     } finally {
       closeSync(fd)
     }
-  }
-}
-
-/** The raw bytes of a frame, its checksum checked; null when it is not a frame of exactly so many bytes. */
-function decompress(frame: Uint8Array, rawBytes: number): Buffer | null {
-  try {
-    const raw = zstdDecompressSync(frame, { maxOutputLength: rawBytes })
-    return raw.byteLength === rawBytes ? raw : null
-  } catch {
-    return null
   }
 }

@@ -131,6 +131,9 @@ export async function openTrees(options: TreesOptions, world: TreesWorld): Promi
 /** Enough for two cores to be busy; more threads only queue at the disk. */
 const MOST_THREADS = 4
 
+/** Threads cost memory while they rest, and time when they start. */
+const WARM_MS = 10_000
+
 class TreesOnDisk implements Trees {
   readonly journal: Shelf
   readonly ratchet: Shelf
@@ -140,6 +143,9 @@ class TreesOnDisk implements Trees {
   readonly #spread = new Set<string>()
   /** Trees that an unclean stop left in doubt: their seals are believed, not the records in them, until every byte was read again. */
   readonly #doubted: Set<TreeName>
+  /** Threads at rest, ready for the next call. */
+  #workers: Workers | null = null
+  #cooling: AbortController | null = null
   #closed = false
 
   constructor(ground: Ground, lock: RootLock, unclean: boolean) {
@@ -222,6 +228,8 @@ class TreesOnDisk implements Trees {
   async close(clean: boolean): Promise<void> {
     if (this.#closed) return
     this.#closed = true
+    this.#cooling?.abort()
+    await this.#workers?.close()
     try {
       if (clean && !(await this.survey()).unclean) leaveCleanMark(this.#ground.layout.state)
     } catch (error) {
@@ -237,18 +245,40 @@ class TreesOnDisk implements Trees {
   }
 
   async #withWorkers<result>(work: (workers: Workers) => Promise<result>): Promise<result> {
-    const { tmp } = this.#ground.layout
+    const workers = this.#workers ?? new Workers(Math.min(MOST_THREADS, availableParallelism()))
+    this.#workers = null
+    this.#cooling?.abort()
+    let keep = false
     try {
-      await using workers = new Workers(Math.min(MOST_THREADS, availableParallelism()))
-      return await work(workers)
+      const result = await work(workers)
+      await workers.all('closeWriter', [])
+      keep = !this.#closed
+      return result
     } finally {
-      // Only now, with every thread ended, can nothing more be written there.
+      // After a failure something may still be under way: only with every thread ended can nothing more be written (failures E16).
+      if (keep) this.#rest(workers)
+      else await workers.close()
       try {
-        emptyDirectory(tmp)
+        emptyDirectory(this.#ground.layout.tmp)
       } catch (error) {
         this.#ground.log.warn('leftovers not removed', { error })
       }
     }
+  }
+
+  /** Keeps idle threads for a while: what was staged is mostly swept or followed by another soon. */
+  #rest(workers: Workers): void {
+    const cooling = new AbortController()
+    this.#workers = workers
+    this.#cooling = cooling
+    this.#ground.clock.sleep(WARM_MS, cooling.signal).then(
+      async () => {
+        if (this.#workers !== workers) return
+        this.#workers = null
+        await workers.close()
+      },
+      () => undefined,
+    )
   }
 }
 

@@ -1,16 +1,30 @@
 // Owns the body of a worker thread: one synchronous operation per message, its answer or its error sent back.
 import { parentPort } from 'node:worker_threads'
+import { diffOfColumns, findContents } from '#fleet/column-diff.ts'
 import { FleetError } from '#fleet/errors.ts'
+import type { Columns } from '#fleet/manifest-columns.ts'
+import { readManifest } from '#fleet/manifest-table.ts'
 import { whoUses } from './in-use.ts'
+import { look } from './look.ts'
 import { finish, prepare } from './tree-shape.ts'
 import { TreeWriter, type WriterOptions } from './tree-writer.ts'
 import { factsOf, hashFiles, walk } from './walk.ts'
 
 let writer: TreeWriter | null = null
 
+/** Reads a manifest into columns; null when it must be parsed as JSON, to be read or refused with a reason. */
+function readColumns(bytes: Uint8Array): Columns | null {
+  return readManifest(bytes)?.columns ?? null
+}
+
 function openWriter(options: WriterOptions): void {
-  writer?.close()
+  closeWriter()
   writer = new TreeWriter(options)
+}
+
+function closeWriter(): void {
+  writer?.close()
+  writer = null
 }
 
 function withWriter<args extends unknown[], result>(
@@ -24,6 +38,10 @@ function withWriter<args extends unknown[], result>(
 
 /** What a worker can do. */
 export const operations = {
+  readColumns,
+  diffOfColumns,
+  findContents,
+  look,
   walk,
   factsOf,
   hashFiles,
@@ -31,6 +49,7 @@ export const operations = {
   prepare,
   finish,
   openWriter,
+  closeWriter,
   forget: withWriter((it) => it.forget()),
   writeFrame: withWriter((it, ...args: Parameters<TreeWriter['writeFrame']>) => it.writeFrame(...args)),
   writeWhole: withWriter((it, ...args: Parameters<TreeWriter['writeWhole']>) => it.writeWhole(...args)),

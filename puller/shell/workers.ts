@@ -64,7 +64,7 @@ function revive(carried: CarriedError): Error {
 }
 
 /** The threads of one staging. Closing them and waiting for it proves that nothing is written any more (failures E16). */
-export class Workers implements AsyncDisposable {
+export class Workers {
   readonly #threads: readonly Thread[]
 
   constructor(count: number) {
@@ -92,7 +92,7 @@ export class Workers implements AsyncDisposable {
     await Promise.all(this.#threads.map((_, thread) => this.call(thread, operation, args)))
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  async close(): Promise<void> {
     await Promise.all(this.#threads.map((thread) => thread.close()))
   }
 }

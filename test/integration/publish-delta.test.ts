@@ -57,12 +57,12 @@ test('a delta brings a node from the build it runs to the new one: manifest and 
     }
   }
   assert.equal(at, delta.byteLength)
-  for (const [index, { entry }] of applied.added.entries()) {
+  for (const [index, { entry }] of applied.diff.came.entries()) {
     if (entry.type === 'f') assert.equal(sha256(files[index] ?? Buffer.alloc(0)), entry.content, entry.path)
   }
-  const changed = applied.added.filter(({ entry }) => entry.type === 'f' && entry.size < CHUNK_BYTES)
+  const changed = applied.diff.came.filter(({ entry }) => entry.type === 'f' && entry.size < CHUNK_BYTES)
   const raw = changed.reduce((sum, { entry }) => sum + entry.size, CHUNK_BYTES)
-  t.diagnostic(`${delta.byteLength} bytes for ${applied.added.length} changed paths of ${raw} raw bytes`)
+  t.diagnostic(`${delta.byteLength} bytes for ${applied.diff.came.length} changed paths of ${raw} raw bytes`)
   assert.ok(delta.byteLength < raw)
   // Standard tools read it too.
   const unpacked = await run('zstd', ['-tq', join(world.directory, objectsOf.delta('b2', 'b1'))])

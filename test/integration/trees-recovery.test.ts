@@ -176,11 +176,13 @@ test('B3: a download keeps to its rate, and its start to the moment that the nod
   const options = { fetch: { ...QUICK.fetch, spreadSeconds: 1_000, stallSeconds: WATCHDOG_MS / 1_000 } }
   const spread = await testNode(t, { store: shop.store, clock, options })
   await spread.stage(one)
-  const waits = slept.filter((ms) => ms < WATCHDOG_MS)
+  // Longer than the disk's clock is waited for and than threads are kept; the node's moment in 1,000 s is always the same.
+  const moments = () => slept.filter((ms) => ms > 10_000 && ms < WATCHDOG_MS)
+  const waits = moments()
   assert.equal(waits.length, 1, 'the spread is waited for once')
   const again = await testNode(t, { store: shop.store, clock, options })
   await again.stage(one)
-  assert.equal(slept.filter((ms) => ms < WATCHDOG_MS)[1], waits[0], 'the same node has the same moment')
+  assert.equal(moments()[1], waits[0], 'the same node has the same moment')
 })
 
 test('a build of another app is refused', async (t: TestContext) => {

@@ -9,12 +9,14 @@ import {
   encodeHead,
   encodeMarker,
   MARKER_BYTES,
+  type Piece,
   rawBytesOf,
 } from '#fleet/delta.ts'
 import { type Applied, applyHead } from '#fleet/delta-apply.ts'
 import { differenceOf } from '#fleet/delta-diff.ts'
 import { isFleetError } from '#fleet/errors.ts'
 import { CHUNK_BYTES, digestOf, encodeManifest, type Manifest } from '#fleet/manifest.ts'
+import { rowsOf } from '#fleet/tree-diff.ts'
 import { type Made, manifestOf } from '#test/support/manifests.ts'
 
 function headOf(older: Manifest, newer: Manifest): DeltaHead {
@@ -38,6 +40,11 @@ function travel(older: Manifest, newer: Manifest): { head: DeltaHead; applied: A
   const head = decodeHead(encodeHead(sent), sent)
   assert.deepEqual(head, sent)
   return { head, applied: applyHead(head, encodeManifest(older)) }
+}
+
+/** The content that comes for the added entry of this place. */
+function piecesOf({ frames }: DeltaHead, added: number): readonly Piece[] {
+  return frames.flat().filter(({ entry }) => entry === added)
 }
 
 const made: fc.Arbitrary<Made> = fc.oneof(
@@ -94,11 +101,18 @@ test('what a delta lists as added and removed is all that differs between the tw
       const newer = manifestOf(now, { build: 'b2' })
       const { applied } = travel(older, newer)
       const tree = new Map(older.entries.map((entry) => [entry.path, entry]))
-      for (const { path } of applied.removed) assert.ok(tree.delete(path))
-      for (const { entry, was } of applied.added) {
-        assert.deepEqual(tree.get(entry.path) ?? null, was)
+      const { kept, gone, came } = applied.diff
+      for (const { row, entry } of gone) {
+        assert.deepEqual(older.entries[row], entry)
+        assert.ok(tree.delete(entry.path))
+      }
+      for (const { row, entry } of came) {
+        assert.deepEqual(newer.entries[row], entry)
         tree.set(entry.path, entry)
       }
+      const rows = kept.flatMap(([from, to, count]) => Array.from({ length: count }, (_, at) => [from + at, to + at]))
+      for (const [from = -1, to = -1] of rows) assert.equal(older.entries[from]?.path, newer.entries[to]?.path)
+      assert.deepEqual([rows.length + gone.length, rowsOf(applied.diff)], [older.entries.length, newer.entries.length])
       const onDisk = (entry: { path: string; type: string; mode: number; mtime: number; content: string }) =>
         [entry.path, entry.type, entry.mode, entry.mtime, entry.content].join()
       assert.deepEqual([...tree.values()].map(onDisk).sort(), newer.entries.map(onDisk).sort())
@@ -119,7 +133,10 @@ test('every byte of a changed file is either in the delta or unchanged at its pl
   )
   const { head, applied } = travel(older, newer)
   const pieces = Object.fromEntries(
-    applied.added.map(({ entry, pieces }) => [entry.path, pieces.map(({ start, bytes }) => [start, bytes])]),
+    applied.diff.came.map(({ entry }, at) => [
+      entry.path,
+      piecesOf(head, at).map(({ start, bytes }) => [start, bytes]),
+    ]),
   )
   assert.deepEqual(pieces, {
     big: [[CHUNK_BYTES, CHUNK_BYTES]],
@@ -138,8 +155,8 @@ test('every byte of a changed file is either in the delta or unchanged at its pl
 test('a large file cut off where one of its chunks ends still has a piece: its content changed', () => {
   const older = manifestOf({ big: { chunks: ['x', 'y', 'z'], lastBytes: CHUNK_BYTES } }, { build: 'b1' })
   const newer = manifestOf({ big: { chunks: ['x', 'y'], lastBytes: CHUNK_BYTES } }, { build: 'b2' })
-  const { applied } = travel(older, newer)
-  assert.equal(applied.added[0]?.pieces.length, 1)
+  const { head } = travel(older, newer)
+  assert.equal(piecesOf(head, 0).length, 1)
 })
 
 test('a file whose mode or time alone changed travels without content', () => {
@@ -147,7 +164,7 @@ test('a file whose mode or time alone changed travels without content', () => {
   const newer = manifestOf({ a: { text: 'same', mode: 0o755 }, b: { text: 'same too', mtime: 5 } }, { build: 'b2' })
   const { head, applied } = travel(older, newer)
   assert.deepEqual(
-    applied.added.map(({ entry, pieces }) => [entry.path, pieces.length]),
+    applied.diff.came.map(({ entry }, at) => [entry.path, piecesOf(head, at).length]),
     [
       ['a', 0],
       ['b', 0],

@@ -1,0 +1,28 @@
+// Owns the difference between the two trees of this node, kept from the delta that made the younger: the next staging begins from it.
+import { hash } from 'node:crypto'
+import { join } from 'node:path'
+import type { Digest } from '#fleet/build.ts'
+import { decodeDiff, encodeDiff, inverse, type TreeDiff } from '#fleet/tree-diff.ts'
+import { readIfThere, replaceSoftly } from './durable.ts'
+import type { Layout } from './layout.ts'
+
+function diffPath(layout: Layout): string {
+  return join(layout.state, 'diff')
+}
+
+/** Keeps a difference for the next time, beside its digest: not durably, for what is lost is worked out again. */
+export function keepDiff(layout: Layout, diff: TreeDiff): void {
+  const text = encodeDiff(diff)
+  replaceSoftly('diff', diffPath(layout), Buffer.from(`${hash('sha256', text)}\n${text}`))
+}
+
+/** The difference that was kept, in the direction asked for; null when it is of other builds, or damaged. */
+export function keptDiff(layout: Layout, from: Digest, to: Digest): TreeDiff | null {
+  const text = readIfThere(diffPath(layout))?.toString('utf8') ?? ''
+  const cut = text.indexOf('\n')
+  const body = text.slice(cut + 1)
+  if (cut < 0 || hash('sha256', body) !== text.slice(0, cut)) return null
+  const diff = decodeDiff(body)
+  if (diff?.from === from && diff.to === to) return diff
+  return diff?.from === to && diff.to === from ? inverse(diff) : null
+}

@@ -1,0 +1,57 @@
+// Owns looking a sealed tree over by its record, on all threads at once.
+import { lstatSync } from 'node:fs'
+import type { Columns } from '#fleet/manifest-columns.ts'
+import type { SealRecord } from './seal.ts'
+import type { Inodes } from './sight.ts'
+import type { Workers } from './workers.ts'
+
+/** A tree that is just as it was sealed. */
+export interface Glance {
+  readonly inodes: Inodes
+  /** Sum of its files' sizes. */
+  readonly bytes: number
+}
+
+/** What a tree consists of, by its record. @throws system errors when the tree is not there */
+export function inodesOfRecord(tree: string, { ino }: SealRecord): Inodes {
+  return { dev: lstatSync(tree).dev, inodes: ino, empty: ino.length <= 1 }
+}
+
+/** Whether the tree's own directory, the last row of the record, is as it was: nothing was added to it or taken out. */
+export function isRootUnchanged(tree: string, { ino, ctimeMs }: SealRecord): boolean {
+  const stat = lstatSync(tree, { throwIfNoEntry: false })
+  return stat?.isDirectory() === true && stat.ino === ino.at(-1) && stat.ctimeMs === ctimeMs.at(-1)
+}
+
+/**
+ * Compares every path with the record, no content.
+ * @param bytes of the manifest that the tree is sealed with
+ * @returns null when anything is not as the record says, or cannot be told by it
+ */
+export async function glance(
+  workers: Workers,
+  tree: string,
+  bytes: Uint8Array,
+  record: SealRecord,
+): Promise<Glance | null> {
+  if (!isRootUnchanged(tree, record)) return null
+  const columns = await workers.call(0, 'readColumns', [bytes])
+  if (columns === null || columns.count + 1 !== record.ino.length) return null
+  const skip = new Uint8Array(new SharedArrayBuffer(columns.count))
+  if ((await lookOver(workers, tree, columns, record, skip)).length > 0) return null
+  return { inodes: inodesOfRecord(tree, record), bytes: columns.size.reduce((sum, size) => sum + size, 0) }
+}
+
+/** Compares all rows that are not to be skipped; see `look`. @returns those that differ */
+export async function lookOver(
+  workers: Workers,
+  tree: string,
+  columns: Columns,
+  record: SealRecord,
+  skip: Uint8Array<SharedArrayBuffer>,
+): Promise<number[]> {
+  const next = new Int32Array(new SharedArrayBuffer(4))
+  const order = { tree, columns, record, skip, next }
+  const looks = Array.from({ length: workers.count }, (_, thread) => workers.call(thread, 'look', [order]))
+  return (await Promise.all(looks)).flat()
+}
