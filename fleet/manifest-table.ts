@@ -1,10 +1,11 @@
 // Owns a manifest as columns over its own bytes: one pass reads and checks it without an object for each path.
 
+import { hasClash } from './fold-clash.ts'
 import type { Frame } from './manifest.ts'
 import { CHARS, type Columns, columnsFor, textAt } from './manifest-columns.ts'
 import type { ManifestHead } from './manifest-rules.ts'
 import { checkFrames, checkHead, isRecord } from './manifest-rules.ts'
-import { foldOf, linkFault, type PathLimits, pathFault } from './paths.ts'
+import { linkFault, type PathLimits, pathFault } from './paths.ts'
 
 /** What was read: the columns, and all that is no entry. */
 export interface ReadManifest {
@@ -277,42 +278,4 @@ function countLines(text: Buffer): number {
   let count = 0
   for (let at = text.indexOf(NEWLINE); at >= 0; at = text.indexOf(NEWLINE, at + 1)) count += 1
   return count
-}
-
-/** Whether two names differ only by case or composition (failures E9): paths are hashed as they fold, and compared where hashes meet. */
-function hasClash(columns: Columns): boolean {
-  const { count, bytes, path, pathEnd } = columns
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const slots = 2 ** Math.ceil(Math.log2(count * 2 + 1))
-  const rows = new Int32Array(slots)
-  const hashes = new Int32Array(count)
-  const foldAt = (row: number) => foldOf(textAt(text, path[row] ?? 0, pathEnd[row] ?? 0))
-  for (let row = 0; row < count; row += 1) {
-    const sum = foldHash(text, path[row] ?? 0, pathEnd[row] ?? 0)
-    hashes[row] = sum
-    let slot = (sum >>> 0) & (slots - 1)
-    for (let other = rows[slot] ?? 0; other !== 0; other = rows[slot] ?? 0) {
-      if (hashes[other - 1] === sum && foldAt(other - 1) === foldAt(row)) return true
-      slot = (slot + 1) & (slots - 1)
-    }
-    rows[slot] = row + 1
-  }
-  return false
-}
-
-/** FNV-1a over the bytes of the folded path. */
-function foldHash(text: Buffer, from: number, end: number): number {
-  let sum = 0x811c9dc5 | 0
-  for (let at = from; at < end; at += 1) {
-    const code = text[at] ?? 0
-    if (code > 0x7f) return textHash(Buffer.from(foldOf(utf8.decode(text.subarray(from, end)))))
-    sum = Math.imul(sum ^ (code >= 0x41 && code <= 0x5a ? code + 32 : code), 0x01000193)
-  }
-  return sum
-}
-
-function textHash(folded: Buffer): number {
-  let sum = 0x811c9dc5 | 0
-  for (const code of folded) sum = Math.imul(sum ^ code, 0x01000193)
-  return sum
 }

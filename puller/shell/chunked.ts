@@ -5,12 +5,13 @@ import { type ChunkedTree, Chunks, type KeptRange } from '#fleet/kept-chunks.ts'
 import type { Entry, Manifest } from '#fleet/manifest.ts'
 import { CHARS, Rows } from '#fleet/manifest-columns.ts'
 import { readManifest, readOutline } from '#fleet/manifest-table.ts'
-import type { TreeDiff } from '#fleet/tree-diff.ts'
+import type { Row } from '#fleet/tree-diff.ts'
 import type { LocalManifest } from './manifests.ts'
 
 export interface ChunkSources {
   readonly hot: LocalManifest | null
-  readonly cold: LocalManifest
+  /** Null where nothing is replaced. */
+  readonly cold: LocalManifest | null
   readonly wanted: LocalManifest
 }
 
@@ -18,13 +19,14 @@ export interface ChunkSources {
 const LEAST_BYTES = 128 * 1024
 
 export class ChunksKept {
-  readonly #diff: TreeDiff
+  readonly #gone: readonly Row[]
   readonly #sources: ChunkSources
   #outline: Pick<Manifest, 'frames' | 'artifact'> | null = null
   #chunks: Chunks | null = null
 
-  constructor(diff: TreeDiff, sources: ChunkSources) {
-    this.#diff = diff
+  /** @param gone what cold has at the paths that change */
+  constructor(gone: readonly Row[], sources: ChunkSources) {
+    this.#gone = gone
     this.#sources = sources
   }
 
@@ -61,8 +63,8 @@ export class ChunksKept {
 
   #read(): Chunks {
     const { hot, cold } = this.#sources
-    const replaced = this.#diff.gone.map(({ entry }) => entry).filter((entry) => entry.size > LEAST_BYTES)
-    const frames = readOutline(cold.bytes)?.frames ?? []
+    const replaced = this.#gone.map(({ entry }) => entry).filter((entry) => entry.size > LEAST_BYTES)
+    const frames = cold === null ? [] : (readOutline(cold.bytes)?.frames ?? [])
     return new Chunks(hot && largeFilesOf(hot), { entries: replaced, frames }, () => true)
   }
 }

@@ -4,7 +4,8 @@ import { zstdDecompressSync } from 'node:zlib'
 /** The raw bytes of a frame, its checksum checked; null when it is not a frame of exactly so many bytes. */
 export function decompress(frame: Uint8Array, rawBytes: number): Buffer | null {
   try {
-    const raw = zstdDecompressSync(frame, { maxOutputLength: rawBytes })
+    // With room to spare in the first piece of output there is no second one, and nothing to be joined.
+    const raw = zstdDecompressSync(frame, { chunkSize: rawBytes + 64, maxOutputLength: rawBytes })
     return raw.byteLength === rawBytes ? raw : null
   } catch {
     return null

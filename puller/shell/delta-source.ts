@@ -20,6 +20,7 @@ import { type Bringing, orderWithKept } from './bring.ts'
 import type { Downloads } from './fetch.ts'
 import { Lanes } from './lanes.ts'
 import type { LocalManifest } from './manifests.ts'
+import type { WrongFile } from './tree-writer.ts'
 
 const decompress = promisify(zstdDecompress)
 
@@ -126,7 +127,8 @@ export class DeltaSource {
     const left = new Set(wanted)
     const rows = this.#rowsOf(bringing, left)
     const begun = new Set<number>()
-    const lanes = new Lanes(bringing.workers)
+    const { workers } = bringing
+    const lanes = new Lanes<WrongFile>(workers.count)
     let last: number | undefined
     let thread = 0
     let doneBytes = 0
@@ -138,7 +140,9 @@ export class DeltaSource {
       if (pieces[0]?.entry !== last) thread = lanes.shortest
       last = pieces.at(-1)?.entry
       const orders = this.#ordersOf(bringing, pieces, rows, begun)
-      if (orders.length > 0) await lanes.write(thread, frame, rawBytesOf(pieces), orders, place)
+      if (orders.length === 0) continue
+      const rawBytes = rawBytesOf(pieces)
+      await lanes.add(thread, workers.call(thread, 'writeFrame', [frame, rawBytes, orders, place], [frame.buffer]))
     }
     const wrong = await lanes.settled()
     for (const row of begun) left.delete(row)

@@ -32,10 +32,11 @@ export async function glance(
   workers: Workers,
   tree: string,
   bytes: Uint8Array,
+  sealed: { readonly app: string; readonly build: string },
   record: SealRecord,
 ): Promise<Glance | null> {
   if (!isRootUnchanged(tree, record)) return null
-  const columns = await workers.call(0, 'readColumns', [bytes])
+  const columns = await workers.call(0, 'readColumns', [bytes, sealed])
   if (columns === null || columns.count + 1 !== record.ino.length) return null
   const skip = new Uint8Array(new SharedArrayBuffer(columns.count))
   if ((await lookOver(workers, tree, columns, record, skip)).length > 0) return null

@@ -1,19 +1,18 @@
-// Owns handing frames to worker threads: in order on each thread, and never more of them in memory than the threads can soon take.
-import type { FilePiece, WrongFile } from './tree-writer.ts'
-import type { Workers } from './workers.ts'
+// Owns handing work to worker threads: in order on each thread, and never more of it in memory than the threads can soon take.
 
-/** Frames that wait at one thread, the one in work included: enough that it never waits, few enough to fit into memory. */
+/** What waits at one thread, the part in work included: enough that it never waits, little enough to fit into memory. */
 const QUEUED = 2
 
-export class Lanes {
-  readonly #workers: Workers
+/** Answers are lists, of what came out wrong, and are put together. */
+export class Lanes<wrong> {
+  readonly #queued: number
   readonly #queues: Promise<void>[][]
-  readonly #wrong: WrongFile[] = []
+  readonly #wrong: wrong[] = []
   #failure: { readonly error: unknown } | null = null
 
-  constructor(workers: Workers) {
-    this.#workers = workers
-    this.#queues = Array.from({ length: workers.count }, () => [])
+  constructor(threads: number, queued = QUEUED) {
+    this.#queued = queued
+    this.#queues = Array.from({ length: threads }, () => [])
   }
 
   /** The thread with the least to do. */
@@ -25,29 +24,23 @@ export class Lanes {
     return best
   }
 
-  /** Hands a frame over, its memory included; waits while the thread has enough. @throws what a frame before failed with */
-  async write(
-    thread: number,
-    frame: Uint8Array<ArrayBuffer>,
-    rawBytes: number,
-    pieces: readonly FilePiece[],
-    place: boolean,
-  ): Promise<void> {
+  /** Takes account of a call to a thread; waits while that one has enough to do. @throws what an earlier one failed with */
+  async add(thread: number, call: Promise<readonly wrong[]>): Promise<void> {
     const queue = this.#queues[thread] ?? []
-    const written = this.#workers.call(thread, 'writeFrame', [frame, rawBytes, pieces, place], [frame.buffer]).then(
+    const done = call.then(
       (wrong) => void this.#wrong.push(...wrong),
       (error: unknown) => {
         this.#failure ??= { error }
       },
     )
-    queue.push(written)
-    void written.then(() => queue.splice(queue.indexOf(written), 1))
-    if (queue.length > QUEUED) await queue[0]
+    queue.push(done)
+    void done.then(() => queue.splice(queue.indexOf(done), 1))
+    if (queue.length > this.#queued) await queue[0]
     this.#check()
   }
 
-  /** Everything written. @returns the files that came out wrong @throws what a frame failed with */
-  async settled(): Promise<readonly WrongFile[]> {
+  /** Everything done. @returns all that came out wrong @throws what failed first */
+  async settled(): Promise<readonly wrong[]> {
     await Promise.all(this.#queues.flat())
     this.#check()
     return this.#wrong

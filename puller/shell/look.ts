@@ -1,5 +1,5 @@
-// Owns comparing a sealed tree with its record, row by row: inode, size and times, no byte of any file. Writes nothing. Runs in a worker.
-import { lstatSync } from 'node:fs'
+// Owns comparing a tree with its record, row by row, and making such a record: inode, size and times, no byte of any file. Runs in a worker.
+import { lstatSync, type Stats } from 'node:fs'
 import { CHARS, type Columns, Rows } from '#fleet/manifest-columns.ts'
 import type { SealRecord } from './seal.ts'
 
@@ -38,13 +38,42 @@ const TYPE_BITS = 0o170000
 const TYPES: Readonly<Record<number, number>> = { [CHARS.d]: 0o040000, [CHARS.f]: 0o100000, [CHARS.l]: 0o120000 }
 
 function isUnchanged(tree: string, rows: Rows, record: SealRecord, row: number): boolean {
-  const { type, mode, size, mtime } = rows.columns
-  const code = type[row] ?? 0
   // Directories on the way are rows themselves: one that became a link is noticed there.
   const stat = lstatSync(`${tree}/${rows.path(row)}`, { throwIfNoEntry: false })
   if (stat === undefined || stat.ino !== record.ino[row] || stat.ctimeMs !== record.ctimeMs[row]) return false
+  return isAsBuilt(stat, rows.columns, row)
+}
+
+/** Whether what lies there can be what the manifest says, content aside. */
+function isAsBuilt(stat: Stats, { type, mode, size, mtime }: Columns, row: number): boolean {
+  const code = type[row] ?? 0
   if ((stat.mode & TYPE_BITS) !== TYPES[code]) return false
   if (code === CHARS.l) return true
   if ((stat.mode & 0o7777) !== mode[row]) return false
   return code === CHARS.d || (stat.size === size[row] && stat.mtimeMs === (mtime[row] ?? 0) * 1_000 && stat.nlink === 1)
+}
+
+/**
+ * Takes the facts of every row into the record.
+ * @param freshMs rows that changed after it get a ctime of 0: look again next time
+ * @returns rows that are not as the manifest says, and the latest ctime of all
+ */
+export function recordRows(
+  { tree, columns, record, next }: Omit<LookOrder, 'skip'>,
+  freshMs: number,
+): { wrong: number[]; latestMs: number } {
+  const rows = new Rows(columns)
+  const wrong: number[] = []
+  let latestMs = 0
+  for (let from = Atomics.add(next, 0, TAKEN); from < columns.count; from = Atomics.add(next, 0, TAKEN)) {
+    const end = Math.min(from + TAKEN, columns.count)
+    for (let row = from; row < end; row += 1) {
+      const stat = lstatSync(`${tree}/${rows.path(row)}`, { throwIfNoEntry: false })
+      record.ino[row] = stat?.ino ?? 0
+      record.ctimeMs[row] = (stat?.ctimeMs ?? 0) > freshMs ? 0 : (stat?.ctimeMs ?? 0)
+      latestMs = Math.max(latestMs, stat?.ctimeMs ?? 0)
+      if (stat === undefined || !isAsBuilt(stat, columns, row)) wrong.push(row)
+    }
+  }
+  return { wrong, latestMs }
 }

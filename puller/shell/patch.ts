@@ -31,7 +31,7 @@ export interface PatchWorld {
   readonly seal: Seal
   readonly record: SealRecord
   readonly before: LocalManifest
-  readonly hot: LocalManifest | null
+  readonly hot: { readonly seal: Seal; readonly local: LocalManifest } | null
   readonly wanted: LocalManifest
   readonly spread: () => Promise<void>
   readonly onUnseal: () => void
@@ -64,7 +64,8 @@ export class Patch {
    */
   async run(): Promise<Patched | null> {
     const { job, workers, wanted, supply } = this.#world
-    const columns = await workers.call(0, 'readColumns', [wanted.bytes])
+    const ordered = { app: this.#ground.app, build: job.order.build }
+    const columns = await workers.call(0, 'readColumns', [wanted.bytes, ordered])
     const diff = columns && (await this.#diff(columns))
     if (columns === null || diff === null) return null
     if (diff.came.length + diff.gone.length > columns.count * MOST_CHANGED) return null
@@ -104,14 +105,14 @@ export class Patch {
 
   /** From cold to the ordered build: by way of hot and the delta that begins there, by a delta from cold itself, or by comparing manifests. */
   async #diff(columns: Columns): Promise<TreeDiff | null> {
-    const { supply, before, hot, wanted, workers } = this.#world
+    const { supply, seal, before, hot, wanted, workers } = this.#world
     const delta = supply.delta === null ? null : supply.diff
     if (delta?.from === before.digest) return delta
-    if (delta !== null && hot !== null && delta.from === hot.digest) {
-      const between = keptDiff(this.#ground.layout, before.digest, hot.digest)
+    if (delta !== null && hot !== null && delta.from === hot.local.digest) {
+      const between = keptDiff(this.#ground.layout, before.digest, hot.local.digest)
       if (between !== null) return composed(between, delta)
     }
-    const old = await workers.call(1, 'readColumns', [before.bytes])
+    const old = await workers.call(1, 'readColumns', [before.bytes, seal])
     if (old === null) return null
     return await workers.call(1, 'diffOfColumns', [
       { digest: before.digest, columns: old },
@@ -172,7 +173,7 @@ export class Patch {
       // What it does not bring hot has at the same path.
       return new Map(files.flatMap(({ path, content }) => (delta.brings.has(path) ? [] : [[content, path] as const])))
     }
-    const columns = await workers.call(1, 'readColumns', [hot.bytes])
+    const columns = await workers.call(1, 'readColumns', [hot.local.bytes, hot.seal])
     if (columns === null) return new Map()
     return new Map(await workers.call(1, 'findContents', [columns, files.map(({ content }) => content)]))
   }
@@ -180,7 +181,7 @@ export class Patch {
   #bringing(diff: TreeDiff, entries: readonly Entry[], view: TreeView): Bringing {
     const { job, workers, downloads, hot, before, wanted } = this.#world
     const { layout } = this.#ground
-    const kept = new ChunksKept(diff, { hot, cold: before, wanted })
+    const kept = new ChunksKept(diff.gone, { hot: hot?.local ?? null, cold: before, wanted })
     return {
       manifest: kept.manifestOf(job.order.build, entries),
       workers,
@@ -197,10 +198,10 @@ export class Patch {
     const { job, workers, hot, wanted, supply } = this.#world
     const { layout, app, clock, manifests, cabinet } = this.#ground
     await recordTouched({ workers, tree: this.#tree, tmp: layout.tmp, clock }, record, touched)
-    if (supply.diff !== null && supply.diff.from === hot?.digest) keepDiff(layout, supply.diff)
+    if (supply.diff !== null && supply.diff.from === hot?.local.digest) keepDiff(layout, supply.diff)
     const at = new Date(clock.now()).toISOString()
     writeSeal(layout, job.cold, { app, build: job.order.build, manifest: wanted.digest, at }, record)
-    manifests.retain([wanted.digest, hot?.digest])
+    manifests.retain([wanted.digest, hot?.local.digest])
     cabinet.refill()
   }
 }

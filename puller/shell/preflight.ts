@@ -2,6 +2,7 @@
 import { statfsSync } from 'node:fs'
 import { formatBytes } from '#fleet/duration.ts'
 import { FleetError } from '#fleet/errors.ts'
+import { CHARS, type Columns } from '#fleet/manifest-columns.ts'
 
 /** Kept free beside what a staging needs: for the journal, the seal, and others on the volume. */
 const RESERVE_BYTES = 1024 * 1024
@@ -27,4 +28,15 @@ export function checkRoom(volume: string, need: { readonly bytes: number; readon
       `needs ${inodes} inodes, ${ffree} free on the volume of the trees; nothing changed, hot still runs`,
     )
   }
+}
+
+const BLOCK_BYTES = 4_096
+
+/** What a build takes on a volume where nothing of it lies yet. */
+export function roomFor({ count, size, type }: Columns): { bytes: number; inodes: number } {
+  let bytes = 0
+  for (let row = 0; row < count; row += 1) {
+    bytes += type[row] === CHARS.d ? BLOCK_BYTES : Math.ceil((size[row] ?? 0) / BLOCK_BYTES) * BLOCK_BYTES
+  }
+  return { bytes, inodes: count }
 }

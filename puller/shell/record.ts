@@ -3,6 +3,7 @@ import { closeSync, fstatSync } from 'node:fs'
 import { join } from 'node:path'
 import { FleetError } from '#fleet/errors.ts'
 import type { Entry } from '#fleet/manifest.ts'
+import { type Columns, Rows } from '#fleet/manifest-columns.ts'
 import type { Clock } from '#fleet/ports.ts'
 import type { StagePlan } from '#fleet/stage-plan.ts'
 import { printable } from './directories.ts'
@@ -42,8 +43,7 @@ export interface RecordWorld {
 }
 
 /**
- * Takes the facts of what was made or changed into the record. Waits until the disk's clock has left the last of these changes behind, so
- * that any later one shows.
+ * Takes the facts of what was made or changed into the record.
  * @throws FleetError `COLD_BUSY` when a file is no longer what was written a moment ago
  */
 export async function recordTouched(
@@ -51,23 +51,53 @@ export async function recordTouched(
   record: SealRecord,
   touched: readonly Touched[],
 ): Promise<void> {
-  const { workers, tree, tmp, clock } = world
+  const { workers, tree } = world
   const paths = touched.map(({ entry }) => entry.path)
-  for (let again = false; ; again = true) {
-    const nowMs = diskNowMs(tmp)
+  await onceSettled(world, async (freshMs) => {
     const facts = await workers.call(0, 'factsOf', [tree, paths])
     let latestMs = 0
     for (const [at, { row, entry }] of touched.entries()) {
-      if (!isAsWritten(entry, facts, at)) {
-        const path = printable(entry.path)
-        throw new FleetError('COLD_BUSY', `${path} was changed while the cold tree was staged; hot still runs`)
-      }
-      setRow(record, row, facts, at, again ? nowMs : Number.POSITIVE_INFINITY)
+      if (!isAsWritten(entry, facts, at)) throw changedMeanwhile(entry.path)
+      setRow(record, row, facts, at, freshMs)
       latestMs = Math.max(latestMs, facts[at * STRIDE + FACT.ctimeMs] ?? 0)
     }
-    if (again || latestMs <= nowMs - TICK_MS) return
-    await clock.sleep(Math.min(TICK_MS, latestMs - nowMs + TICK_MS))
-  }
+    return latestMs
+  })
+}
+
+/** Takes the facts of a whole tree that was just made. @throws as `recordTouched` */
+export async function recordAll(world: RecordWorld, columns: Columns): Promise<SealRecord> {
+  const { workers, tree } = world
+  const record = emptyRecord(columns.count + 1)
+  await onceSettled(world, async (freshMs) => {
+    const next = new Int32Array(new SharedArrayBuffer(4))
+    const order = { tree, columns, record, next }
+    const looks = Array.from({ length: workers.count }, (_, thread) => {
+      return workers.call(thread, 'recordRows', [order, freshMs])
+    })
+    const answers = await Promise.all(looks)
+    const [wrong] = answers.flatMap((answer) => answer.wrong)
+    if (wrong !== undefined) throw changedMeanwhile(new Rows(columns).path(wrong))
+    return Math.max(...answers.map(({ latestMs }) => latestMs))
+  })
+  await recordTouched(world, record, [rootRow(columns.count)])
+  return record
+}
+
+function changedMeanwhile(path: string): FleetError {
+  return new FleetError('COLD_BUSY', `${printable(path)} was changed while the cold tree was staged; hot still runs`)
+}
+
+/**
+ * Takes facts, again if the disk's clock had not left the last change behind: only then would any later one show.
+ * @param take what changed after its argument is to be distrusted; gives the latest change it saw
+ */
+async function onceSettled({ tmp, clock }: RecordWorld, take: (freshMs: number) => Promise<number>): Promise<void> {
+  const nowMs = diskNowMs(tmp)
+  const latestMs = await take(Number.POSITIVE_INFINITY)
+  if (latestMs <= nowMs - TICK_MS) return
+  await clock.sleep(Math.min(TICK_MS, latestMs - nowMs + TICK_MS))
+  await take(diskNowMs(tmp) - TICK_MS)
 }
 
 /**
@@ -88,7 +118,7 @@ export async function recordOf(
   const touched: Touched[] = [rootRow(entries.length)]
   for (const [row, entry] of entries.entries()) {
     const index = sight.indexOf.get(entry.path)
-    if (index !== undefined) setRow(record, row, sight.walk.facts, index, seenMs)
+    if (index !== undefined) setRow(record, row, sight.walk.facts, index, seenMs - TICK_MS)
     if (rows.has(row) || entry.type === 'd') touched.push({ row, entry })
   }
   await recordTouched(world, record, touched)
@@ -102,10 +132,10 @@ export function rootRow(row: number): Touched {
 }
 
 /** A path whose ctime is within a tick of the moment it was looked at is looked at again next time: a ctime of 0 says so. */
-function setRow(record: SealRecord, row: number, facts: Float64Array, index: number, nowMs: number): void {
+function setRow(record: SealRecord, row: number, facts: Float64Array, index: number, freshMs: number): void {
   const ctimeMs = facts[index * STRIDE + FACT.ctimeMs] ?? 0
   record.ino[row] = facts[index * STRIDE + FACT.ino] ?? 0
-  record.ctimeMs[row] = ctimeMs > nowMs - TICK_MS ? 0 : ctimeMs
+  record.ctimeMs[row] = ctimeMs > freshMs ? 0 : ctimeMs
 }
 
 function isAsWritten(entry: Entry, facts: Float64Array, index: number): boolean {

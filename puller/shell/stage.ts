@@ -1,6 +1,6 @@
 // Owns staging and sweeping: cold is looked at, planned, brought up to date in place, proven durable, sealed and armed.
-import { hash } from 'node:crypto'
-import { FleetError, isFleetError } from '#fleet/errors.ts'
+import { lstatSync, readdirSync } from 'node:fs'
+import { isFleetError } from '#fleet/errors.ts'
 import { Chunks } from '#fleet/kept-chunks.ts'
 import type { Entry } from '#fleet/manifest.ts'
 import type { Trouble } from '#fleet/node-status.ts'
@@ -16,7 +16,9 @@ import { Downloads } from './fetch.ts'
 import { type Glance, glance, inodesOfRecord } from './glance.ts'
 import { type Ground, sealOf } from './ground.ts'
 import { needIdle } from './idle.ts'
+import { Install } from './install.ts'
 import type { LocalManifest } from './manifests.ts'
+import { repairLimit, waitForMoment } from './moments.ts'
 import { Patch } from './patch.ts'
 import { diskNowMs, recordOf } from './record.ts'
 import { readRecord, type Seal, type SealRecord, writeSeal } from './seal.ts'
@@ -51,7 +53,7 @@ export class Staging {
   readonly #seal: Seal | null
   readonly #record: SealRecord | null
   readonly #before: LocalManifest | null
-  readonly #hot: LocalManifest | null
+  readonly #hot: { readonly seal: Seal; readonly local: LocalManifest } | null
   readonly #supply: Supply
   #unsealed = false
 
@@ -66,11 +68,12 @@ export class Staging {
     this.#sweeping = this.#seal?.manifest === job.order.manifest
     this.#before = this.#seal && ground.manifests.load(this.#seal.manifest)
     const hotSeal = job.hot === null ? null : sealOf(ground, job.hot)
-    this.#hot = hotSeal && ground.manifests.load(hotSeal.manifest)
+    const hotLocal = hotSeal && ground.manifests.load(hotSeal.manifest)
+    this.#hot = hotSeal && hotLocal && { seal: hotSeal, local: hotLocal }
     const base = (tree: 'hot' | 'cold', seal: Seal | null, local: LocalManifest | null): DeltaBase[] =>
       seal && local ? [{ tree, build: seal.build, local }] : []
     // Deltas begin at what runs now: hot has that more often than cold.
-    const bases = [...base('hot', hotSeal, this.#hot), ...base('cold', this.#seal, this.#before)]
+    const bases = [...base('hot', hotSeal, hotLocal), ...base('cold', this.#seal, this.#before)]
     this.#supply = new Supply(ground, this.#downloads, this.#wanted, this.#sweeping ? [] : bases)
   }
 
@@ -91,8 +94,8 @@ export class Staging {
     if (this.#record !== null) await this.#needIdle(inodesOfRecord(this.#tree, this.#record))
     if (!manifests.has(order.manifest)) await this.#spread()
     const wanted = await this.#supply.manifest(signal)
-    const patched = await this.#patch(wanted)
-    if (patched !== null) return patched
+    const quickly = (await this.#patch(wanted)) ?? (await this.#install(wanted))
+    if (quickly !== null) return quickly
     wanted.check()
     manifests.keep(wanted)
     const nowMs = diskNowMs(layout.tmp)
@@ -113,15 +116,8 @@ export class Staging {
   async #patch(wanted: LocalManifest): Promise<StageResult | null> {
     if (this.#seal === null || this.#record === null || this.#before === null) return null
     const patch = new Patch(this.#ground, {
-      job: this.#job,
-      workers: this.#workers,
-      downloads: this.#downloads,
-      supply: this.#supply,
-      seal: this.#seal,
-      record: this.#record,
-      before: this.#before,
-      hot: this.#hot,
-      wanted,
+      ...{ job: this.#job, workers: this.#workers, downloads: this.#downloads, supply: this.#supply },
+      ...{ seal: this.#seal, record: this.#record, before: this.#before, hot: this.#hot, wanted },
       spread: () => this.#spread(),
       onUnseal: () => {
         this.#unsealed = true
@@ -131,19 +127,38 @@ export class Staging {
     return done && this.#armed(done.plan, done.how, done.keptBytes)
   }
 
+  /** Into an empty tree everything is written once, in order. Null when cold is not empty, or the manifest cannot be read in one pass. */
+  async #install(wanted: LocalManifest): Promise<StageResult | null> {
+    const { layout, app } = this.#ground
+    if (this.#seal !== null || readdirSync(this.#tree).length > 0) return null
+    const columns = await this.#workers.call(0, 'readColumns', [wanted.bytes, { app, build: this.#job.order.build }])
+    if (columns === null) return null
+    const root = lstatSync(this.#tree)
+    await this.#needIdle({ dev: root.dev, inodes: Float64Array.of(root.ino), empty: true })
+    await this.#spread()
+    const hot = this.#hot && this.#job.hot && { ...this.#hot, tree: layout.tree[this.#job.hot] }
+    const world = { workers: this.#workers, downloads: this.#downloads, supply: this.#supply }
+    const install = new Install(this.#ground, { ...world, job: this.#job, wanted, columns, hot })
+    const { how, copiedBytes, writtenFiles, record } = await install.run()
+    this.#writeSeal(wanted, record)
+    return { ...this.#armed(null, how), copiedBytes, writtenFiles }
+  }
+
   async #sweep(): Promise<StageResult> {
     const { order, cold } = this.#job
     const { marks, log, layout } = this.#ground
     const sealed = { tree: cold, build: order.build, manifest: order.manifest }
-    const limit = this.#repairLimit()
+    const limit = repairLimit(this.#ground, this.#job.signal)
     let drift: readonly string[] = ['(there is no copy of the manifest to compare with)']
     let plan: StagePlan | null = null
     let busy: Trouble | null = null
     try {
       const glanced = await this.#glance()
-      if (glanced !== null) drift = []
-      if (glanced !== null) await this.#needIdle(glanced.inodes)
-      if (glanced !== null) return this.#armed(null, 'sweep', glanced.bytes)
+      if (glanced !== null) {
+        drift = []
+        await this.#needIdle(glanced.inodes)
+        return this.#armed(null, 'sweep', glanced.bytes)
+      }
       const nowMs = diskNowMs(layout.tmp)
       const walk = await this.#workers.call(0, 'walk', [this.#tree])
       const wanted = await this.#supply.manifest(limit.signal)
@@ -173,15 +188,15 @@ export class Staging {
 
   /** Whether the record alone says that cold is as it was sealed; null when it does not. */
   async #glance(): Promise<Glance | null> {
-    if (this.#record === null || this.#before === null) return null
-    return await glance(this.#workers, this.#tree, this.#before.bytes, this.#record)
+    if (this.#record === null || this.#before === null || this.#seal === null) return null
+    return await glance(this.#workers, this.#tree, this.#before.bytes, this.#seal, this.#record)
   }
 
   get #tree(): string {
     return this.#ground.layout.tree[this.#job.cold]
   }
 
-  get #wanted(): { build: StageOrder['build']; digest: StageOrder['manifest'] } {
+  get #wanted() {
     return { build: this.#job.order.build, digest: this.#job.order.manifest }
   }
 
@@ -195,7 +210,7 @@ export class Staging {
 
   #plan(sight: Sight, wanted: LocalManifest): StagePlan {
     const sources = new Map<string, string>()
-    for (const { type, content, path } of this.#hot?.manifest.entries ?? [])
+    for (const { type, content, path } of this.#hot?.local.manifest.entries ?? [])
       if (type === 'f') sources.set(content, path)
     return stagePlan(wanted.manifest.entries, sight.view, sources)
   }
@@ -228,7 +243,7 @@ export class Staging {
     const { layout } = this.#ground
     const before = this.#before?.manifest ?? null
     const isTrusted = (entry: Entry) => sight.view.get(entry.path)?.content === entry.content
-    const chunks = new Chunks(this.#hot?.manifest ?? null, before, isTrusted)
+    const chunks = new Chunks(this.#hot?.local.manifest ?? null, before, isTrusted)
     return {
       manifest,
       workers: this.#workers,
@@ -245,35 +260,24 @@ export class Staging {
   }
 
   async #sealTree(plan: StagePlan, sight: Sight, wanted: LocalManifest, nowMs: number): Promise<void> {
-    const { layout, app, clock, manifests, cabinet } = this.#ground
+    const { layout, clock } = this.#ground
     const world = { workers: this.#workers, tree: this.#tree, tmp: layout.tmp, clock }
-    const record = await recordOf(world, plan, sight, wanted.manifest.entries, nowMs)
+    this.#writeSeal(wanted, await recordOf(world, plan, sight, wanted.manifest.entries, nowMs))
+  }
+
+  #writeSeal(wanted: LocalManifest, record: SealRecord): void {
+    const { layout, app, clock, manifests, cabinet } = this.#ground
+    const { diff } = this.#supply
+    if (diff !== null && diff.from === this.#hot?.local.digest) keepDiff(layout, diff)
     const at = new Date(clock.now()).toISOString()
     writeSeal(layout, this.#job.cold, { app, build: this.#job.order.build, manifest: wanted.digest, at }, record)
-    const { diff } = this.#supply
-    if (diff !== null && diff.from === this.#hot?.digest) keepDiff(layout, diff)
-    manifests.retain([wanted.digest, this.#hot?.digest])
+    manifests.retain([wanted.digest, this.#hot?.local.digest])
     cabinet.refill()
   }
 
-  /** Waits for this node's moment in the spread, so that a fleet does not ask one store all at once. Not when repairing: that is urgent. */
+  /** Not when repairing: that is urgent. */
   async #spread(): Promise<void> {
-    const { order, spread, signal } = this.#job
-    if (this.#sweeping || spread.has(order.manifest)) return
-    const place = Number.parseInt(hash('sha256', `${order.build}/${this.#ground.node}`).slice(0, 8), 16) / 2 ** 32
-    await this.#ground.clock.sleep(this.#ground.fetch.spreadSeconds * 1_000 * place, signal)
-    spread.add(order.manifest)
-  }
-
-  #repairLimit(): { signal: AbortSignal; end: () => void } {
-    const { clock, repairSeconds } = this.#ground
-    const limit = new AbortController()
-    const done = new AbortController()
-    clock.sleep(repairSeconds * 1_000, done.signal).then(
-      () => limit.abort(new FleetError('STORE_STALLED', `no bytes for a repair within ${repairSeconds} s`)),
-      () => undefined,
-    )
-    return { signal: AbortSignal.any([this.#job.signal, limit.signal]), end: () => done.abort() }
+    if (!this.#sweeping) await waitForMoment(this.#ground, this.#job)
   }
 
   /** @param keptBytes all that was kept, when the plan only knows of what changed */

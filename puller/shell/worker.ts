@@ -5,26 +5,36 @@ import { FleetError } from '#fleet/errors.ts'
 import type { Columns } from '#fleet/manifest-columns.ts'
 import { readManifest } from '#fleet/manifest-table.ts'
 import { whoUses } from './in-use.ts'
-import { look } from './look.ts'
+import { look, recordRows } from './look.ts'
+import { type RowOptions, RowWriter } from './row-writer.ts'
 import { finish, prepare } from './tree-shape.ts'
 import { TreeWriter, type WriterOptions } from './tree-writer.ts'
 import { factsOf, hashFiles, walk } from './walk.ts'
 
 let writer: TreeWriter | null = null
+let rows: RowWriter | null = null
 
 /** Reads a manifest into columns; null when it must be parsed as JSON, to be read or refused with a reason. */
-function readColumns(bytes: Uint8Array): Columns | null {
-  return readManifest(bytes)?.columns ?? null
+function readColumns(bytes: Uint8Array, expected: { readonly app: string; readonly build: string }): Columns | null {
+  const read = readManifest(bytes)
+  return read !== null && read.head.app === expected.app && read.head.build === expected.build ? read.columns : null
 }
 
 function openWriter(options: WriterOptions): void {
-  closeWriter()
+  writer?.close()
   writer = new TreeWriter(options)
+}
+
+function openRows(options: RowOptions): void {
+  rows?.close()
+  rows = new RowWriter(options)
 }
 
 function closeWriter(): void {
   writer?.close()
+  rows?.close()
   writer = null
+  rows = null
 }
 
 function withWriter<args extends unknown[], result>(
@@ -36,12 +46,22 @@ function withWriter<args extends unknown[], result>(
   }
 }
 
+function withRows<args extends unknown[], result>(
+  method: (rows: RowWriter, ...args: args) => result,
+): (...args: args) => result {
+  return (...args) => {
+    if (rows === null) throw new TypeError('the rows are not open')
+    return method(rows, ...args)
+  }
+}
+
 /** What a worker can do. */
 export const operations = {
   readColumns,
   diffOfColumns,
   findContents,
   look,
+  recordRows,
   walk,
   factsOf,
   hashFiles,
@@ -55,6 +75,12 @@ export const operations = {
   writeWhole: withWriter((it, ...args: Parameters<TreeWriter['writeWhole']>) => it.writeWhole(...args)),
   assemble: withWriter((it, ...args: Parameters<TreeWriter['assemble']>) => it.assemble(...args)),
   copy: withWriter((it, ...args: Parameters<TreeWriter['copy']>) => it.copy(...args)),
+  openRows,
+  shapeRows: withRows((it) => it.shape()),
+  finishRows: withRows((it) => it.finish()),
+  writeEmpty: withRows((it, ...args: Parameters<RowWriter['writeEmpty']>) => it.writeEmpty(...args)),
+  writeRows: withRows((it, ...args: Parameters<RowWriter['writeFrame']>) => it.writeFrame(...args)),
+  copyRows: withRows((it, ...args: Parameters<RowWriter['copy']>) => it.copy(...args)),
   place: withWriter((it, ...args: Parameters<TreeWriter['place']>) => it.place(...args)),
 } as const
 

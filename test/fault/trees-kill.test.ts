@@ -52,7 +52,16 @@ async function beforeDeploy(t: TestContext) {
 
 /** Steps of a deploy at which something becomes true, or stops being true; see `disk.ts` for what they are. */
 const STEPS = [
-  ...['manifest.rename', 'unseal', 'stage.remove', 'stage.place@3', 'stage.mode', 'syncfs', 'seal.rename', 'seal.sync'],
+  ...[
+    'manifest.rename',
+    'unseal',
+    'stage.remove',
+    'stage.create@3',
+    'stage.mode',
+    'syncfs',
+    'seal.rename',
+    'seal.sync',
+  ],
   ...['marks.rename@2', 'swap.rename', 'swap.sync', 'cold.rename'],
 ]
 

@@ -1,0 +1,185 @@
+// Owns filling an empty tree: what hot has is copied, the rest is cut out of the artifact as it streams by, and nothing is held in memory but
+// the columns of the manifest and a few frames.
+import { mkdtempSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Entry } from '#fleet/manifest.ts'
+import { objectsOf } from '#fleet/manifest.ts'
+import { CHARS, type Columns, Rows } from '#fleet/manifest-columns.ts'
+import type { TreeDiff } from '#fleet/tree-diff.ts'
+import { artifactVersion, type Bringing, type Source } from './bring.ts'
+import { ChunksKept } from './chunked.ts'
+import { cutFrames, type Downloads } from './fetch.ts'
+import { frameRows } from './frame-rows.ts'
+import type { Ground } from './ground.ts'
+import { Lanes } from './lanes.ts'
+import type { LocalManifest } from './manifests.ts'
+import { checkRoom, roomFor } from './preflight.ts'
+import { recordAll } from './record.ts'
+import type { Seal, SealRecord } from './seal.ts'
+import type { StageJob } from './stage.ts'
+import type { Supply } from './supply.ts'
+import { syncTree } from './sync-volume.ts'
+import type { Workers } from './workers.ts'
+
+export interface InstallWorld {
+  readonly job: StageJob
+  readonly workers: Workers
+  readonly downloads: Downloads
+  readonly supply: Supply
+  readonly hot: { readonly tree: string; readonly seal: Seal; readonly local: LocalManifest } | null
+  readonly wanted: LocalManifest
+  readonly columns: Columns
+}
+
+export interface Installed {
+  readonly how: 'delta' | 'ranges' | 'whole'
+  readonly copiedBytes: number
+  readonly writtenFiles: number
+  /** Of the tree, which is durable by now. */
+  readonly record: SealRecord
+}
+
+const COPIED_AT_ONCE = 128
+/** Frames that may wait at a thread: a large file keeps one thread busy while the frames behind it go to the others. */
+const QUEUED = 8
+
+export class Install {
+  readonly #ground: Ground
+  readonly #world: InstallWorld
+  readonly #tree: string
+  readonly #rows: Rows
+  #chunks: ChunksKept | null = null
+
+  constructor(ground: Ground, world: InstallWorld) {
+    this.#ground = ground
+    this.#world = world
+    this.#tree = ground.layout.tree[world.job.cold]
+    this.#rows = new Rows(world.columns)
+  }
+
+  /** @throws FleetError `STORE_*` · `DIGEST_MISMATCH` · `DISK_*` · `INODES_FULL` · `COLD_BUSY` */
+  async run(): Promise<Installed> {
+    const { workers, columns, job, wanted } = this.#world
+    const { layout, owner, manifests, clock } = this.#ground
+    checkRoom(layout.trees, roomFor(columns))
+    manifests.keep(wanted)
+    const tree = this.#tree
+    await workers.all('openRows', [{ tree, columns, owner }])
+    await workers.all('openWriter', [{ tree, attempt: mkdtempSync(join(layout.tmp, 'at-')), owner }])
+    const done = await this.#fill()
+    job.signal.throwIfAborted()
+    await syncTree(layout, job.cold)
+    return { ...done, record: await recordAll({ workers, tree, tmp: layout.tmp, clock }, columns) }
+  }
+
+  async #fill(): Promise<Omit<Installed, 'record'>> {
+    const { workers, columns, hot } = this.#world
+    const { copy, fetch, empty } = await this.#shares()
+    await workers.call(0, 'shapeRows', [])
+    await workers.call(0, 'writeEmpty', [empty])
+    // With a build in hot it is for the delta and the ranges to say what must travel: parts of large files may lie here.
+    const fetching = hot === null ? this.#stream(fetch) : this.#bring(fetch)
+    const [lost, { wrong, how }] = await Promise.all([this.#copy(copy), fetching])
+    if (lost.length + wrong.length > 0) await this.#bring([...lost, ...wrong])
+    await workers.call(0, 'finishRows', [])
+    const copiedBytes = copy.reduce((sum, row) => sum + (columns.size[row] ?? 0), 0)
+    return { how, copiedBytes, writtenFiles: copy.length + fetch.length + empty.length }
+  }
+
+  /** Which files hot has, and which must come from the store. */
+  async #shares(): Promise<{ copy: number[]; fetch: number[]; empty: number[] }> {
+    const { columns } = this.#world
+    const diff = await this.#diff()
+    const isKept = new Uint8Array(columns.count)
+    for (const [, to, count] of diff?.kept ?? []) isKept.fill(1, to, to + count)
+    const shares = { copy: [] as number[], fetch: [] as number[], empty: [] as number[] }
+    for (let row = 0; row < columns.count; row += 1) {
+      if (columns.type[row] !== CHARS.f) continue
+      const share = columns.size[row] === 0 ? 'empty' : isKept[row] === 1 ? 'copy' : 'fetch'
+      shares[share].push(row)
+    }
+    return shares
+  }
+
+  async #diff(): Promise<TreeDiff | null> {
+    const { hot, supply, workers, wanted, columns } = this.#world
+    if (hot === null) return null
+    if (supply.diff?.from === hot.local.digest) return supply.diff
+    const old = await workers.call(1, 'readColumns', [hot.local.bytes, hot.seal])
+    if (old === null) return null
+    const from = { digest: hot.local.digest, columns: old }
+    return await workers.call(1, 'diffOfColumns', [from, { digest: wanted.digest, columns }])
+  }
+
+  async #copy(rows: readonly number[]): Promise<readonly number[]> {
+    const { workers, hot, job } = this.#world
+    if (hot === null) return []
+    const lanes = new Lanes<number>(workers.count)
+    for (let at = 0; at < rows.length; at += COPIED_AT_ONCE) {
+      job.signal.throwIfAborted()
+      const thread = lanes.shortest
+      await lanes.add(thread, workers.call(thread, 'copyRows', [hot.tree, rows.slice(at, at + COPIED_AT_ONCE)]))
+    }
+    return await lanes.settled()
+  }
+
+  /** Reads the artifact from its beginning to its end. */
+  async #stream(rows: readonly number[]): Promise<{ wrong: readonly number[]; how: 'whole' }> {
+    const { workers, downloads, columns, job } = this.#world
+    const { frames, artifact, build } = this.#sourceOf([])
+    const wanted = new Uint8Array(columns.count)
+    for (const row of rows) wanted[row] = 1
+    const byFrame = frameRows(columns, frames, wanted)
+    const version = await artifactVersion(this.#bringingOf([]))
+    const lanes = new Lanes<number>(workers.count, QUEUED)
+    const stream = downloads.stream(objectsOf.artifact(build), { start: 0, end: artifact.bytes }, version, job.signal)
+    let reach = -1
+    let thread = 0
+    let doneBytes = 0
+    for await (const { index, bytes } of cutFrames(stream, frames, 0)) {
+      doneBytes += bytes.byteLength
+      job.onProgress({ doneBytes, totalBytes: artifact.bytes })
+      const starting = byFrame.startingIn(index)
+      // The frames of one file must reach one thread, in order; between files the work goes to whoever has least.
+      if (index > reach && starting.length === 0) continue
+      if (index > reach) thread = lanes.shortest
+      reach = Math.max(reach, byFrame.reachOf(index))
+      const rawBytes = frames[index]?.rawBytes ?? 0
+      await lanes.add(thread, workers.call(thread, 'writeRows', [index, bytes, rawBytes, starting], [bytes.buffer]))
+    }
+    return { wrong: await lanes.settled(), how: 'whole' }
+  }
+
+  /** Brings single files in by the ways that a staging has. */
+  async #bring(rows: readonly number[]): Promise<{ wrong: readonly number[]; how: 'delta' | 'ranges' | 'whole' }> {
+    if (rows.length === 0) return { wrong: [], how: 'ranges' }
+    const entries = rows.map((row) => this.#rows.entry(row))
+    const how = await this.#world.supply.bring(
+      this.#bringingOf(entries),
+      entries.map((_, index) => index),
+      true,
+    )
+    return { wrong: [], how }
+  }
+
+  #bringingOf(entries: readonly Entry[]): Bringing {
+    const { workers, downloads, job, hot } = this.#world
+    return {
+      manifest: this.#sourceOf(entries),
+      ...{ workers, downloads, signal: job.signal, onProgress: job.onProgress },
+      trees: { hot: hot?.tree ?? '', cold: this.#tree },
+      keptOf: (index) => this.#kept.keptOf(entries[index]),
+      replaces: () => false,
+    }
+  }
+
+  #sourceOf(entries: readonly Entry[]): Source {
+    return this.#kept.manifestOf(this.#world.job.order.build, entries)
+  }
+
+  get #kept(): ChunksKept {
+    const { hot, wanted } = this.#world
+    this.#chunks ??= new ChunksKept([], { hot: hot?.local ?? null, cold: null, wanted })
+    return this.#chunks
+  }
+}
