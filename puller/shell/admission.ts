@@ -69,7 +69,7 @@ export function openAdmission(start: Accepted, reader: Reader, world: AdmissionW
   }
 
   async function accept(order: Order, ratchet: Ratchet): Promise<void> {
-    const next = { ratchet, order }
+    const next = { ...accepted, ratchet, order }
     // Durable before anything acts on it: after a crash nothing older can take its place.
     await world.ratchet.save(encodeAccepted(next))
     accepted = next

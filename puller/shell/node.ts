@@ -2,13 +2,12 @@
 import { describeError, isFleetError } from '#fleet/errors.ts'
 import type { NodeStatus, Trouble } from '#fleet/node-status.ts'
 import type { Catalog, Clock, Logger, Maintenance, Pins, StatusSink, TargetFeed, WatchFolder } from '#fleet/ports.ts'
-import { NO_RATCHET } from '#fleet/target.ts'
 import { decodeJournal } from '../core/journal.ts'
 import { type Journal, recover } from '../core/recover.ts'
 import { gist, statusOf } from '../core/report.ts'
 import type { Job, NodeEvent, NodeState, Step } from '../core/state.ts'
 import type { StageResult } from '../core/trees.ts'
-import { type Accepted, decodeAccepted, type Reader, ratchetIn } from './accepted.ts'
+import { type Accepted, decodeAccepted, NOTHING_ACCEPTED, numbersIn, type Reader } from './accepted.ts'
 import { type Admission, openAdmission } from './admission.ts'
 import { openCommands } from './commands.ts'
 import { type EffectsOptions, openEffects, type Perform, soundnessOfHot } from './effects.ts'
@@ -60,18 +59,22 @@ interface Remembered {
 }
 
 /** Reads what the last puller left. What cannot be read is told and rebuilt; what a newer puller wrote stops this one. */
-export async function remember(trees: Trees, reader: Reader, log: Logger): Promise<Remembered> {
+export async function remember(
+  trees: Pick<Trees, 'ratchet' | 'journal'>,
+  reader: Reader,
+  log: Logger,
+): Promise<Remembered> {
   let trouble: Trouble | null = null
   const told = (error: unknown): void => {
     if (!isFleetError(error, 'JOURNAL_INVALID')) throw error
     trouble = { code: error.code, message: describeError(error) }
     log.warn('journal was unreadable and is rebuilt', { code: error.code, detail: describeError(error) })
   }
-  let accepted: Accepted = { ratchet: NO_RATCHET, order: null }
+  let accepted: Accepted = NOTHING_ACCEPTED
   let journal: Journal | null = null
   try {
     const value = await trees.ratchet.load()
-    accepted = { ratchet: ratchetIn(value) ?? NO_RATCHET, order: null }
+    accepted = numbersIn(value) ?? NOTHING_ACCEPTED
     accepted = decodeAccepted(value, reader)
   } catch (error) {
     told(error)
