@@ -4,7 +4,9 @@ import { existsSync } from 'node:fs'
 import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { renamesTo, unsyncedAfter, unsyncedBefore } from '#test/support/disk-order.ts'
 import { type OneNode, oneNode, TARGET_KEY } from '#test/support/puller.ts'
+import { attach, isChange } from '#test/support/strace.ts'
 import { until } from '#test/support/until.ts'
 
 /** B runs over A; both lie on the node. */
@@ -77,6 +79,32 @@ test('A4 A7 A9 A10 A24: no nonsense in the key moves a node; each is one sentenc
   }
   const told = (await node.log()).filter(({ msg }) => msg === 'target was not followed')
   assert.equal(told.length, faults.length, 'one report for each record')
+})
+
+test('D2: an order is on the disk, bytes and name, before anything is changed for it', async (t: TestContext) => {
+  const node = await onB(t)
+  await node.publish('build-c')
+  const detach = await attach(t, node.pid ?? 0)
+  await node.order(58, 'build-c', 'build-b', { rollout: 'r-2' })
+  await node.reports('build-c runs', ({ hot, phase, armed }) => hot === 'build-c' && phase === 'idle' && armed)
+  const calls = (await detach()).filter(({ paths }) => paths.at(-1)?.startsWith(`${node.root}/`))
+  const state = join(node.root, '.hotcold')
+  const [ratchet, ...more] = renamesTo(calls, (path) => path === join(state, 'ratchet.json'))
+  assert.ok(ratchet !== undefined && more.length === 0, 'one order, one ratchet')
+  const relies = (path: string) => !/\/\.?ratchet\.json/.test(path)
+  const others = calls.filter((call) => isChange(call) && relies(call.paths.at(-1) ?? ''))
+  for (const place of [join(state, 'journal.json'), join(node.root, 'trees'), join(node.root, 'hot')]) {
+    assert.ok(
+      others.some(({ paths }) => paths.at(-1)?.startsWith(place)),
+      `${place} was seen to change`,
+    )
+  }
+  assert.deepEqual(
+    others.filter((call) => call.began < ratchet.ended).map((call) => `${call.name} ${call.paths.at(-1)}`),
+    [],
+    'nothing changed before the order was on the disk',
+  )
+  assert.deepEqual([...unsyncedBefore(calls, ratchet), ...unsyncedAfter(calls, ratchet, relies)], [])
 })
 
 test('a bare build id moves the node either way, the same id again is a no-op, and a record of a higher generation takes over', async (t: TestContext) => {
