@@ -23,7 +23,7 @@ test('A6: an index that flaps is asked a few times and then once in 15 s, and th
   let newest = 'b1'
   const lying = await startLyingConsul(t, ({ nth }) => target(newest, nth % 2 === 0 ? 10 : 9, newest === 'b1' ? 8 : 9))
   const watch = watching(t, lying.url, { factor: 50 })
-  await until('the burst is over', () => lying.asked.length === 4)
+  await until('the burst is over', () => lying.asked.length >= 4)
   newest = 'b2'
   const before = performance.now()
   await until('the new record is seen', () => watch.seen().includes('b2'))

@@ -67,6 +67,14 @@ test('A7: a stale answer of a server that is behind is handed on with its index,
   )
 })
 
+test('A16: the same record under ever new indexes is told once, and the next record at once', async (t: TestContext) => {
+  const script = [target('b1', 20), target('b1', 21, 20), target('b1', 22, 20), target('b2', 23)]
+  const lying = await startLyingConsul(t, ({ nth }) => script[nth] ?? { ending: 'mute' })
+  const watch = watching(t, lying.url)
+  await until('it blocks on the last', () => lying.asked.length === 5)
+  assert.deepEqual(watch.seen(), ['b1', 'b2'], 'an answer is no proof of a change')
+})
+
 test('A9: a deleted key is said once, asked for every 15 s without blocking, and seen when it is back', async (t: TestContext) => {
   const lying = await startLyingConsul(t, ({ nth }) => {
     if (nth === 0) return target('b1', 20)

@@ -93,6 +93,20 @@ test('D1: killed at the worst moments, a node comes up serving and goes on', asy
   assert.equal((await node.puller('verify')).code, 0)
 })
 
+test('D2: after an unclean stop that left a file of hot empty, a node says so and goes back to the tree that is whole', async (t: TestContext) => {
+  const { node } = await start(t)
+  await node.order(2, 'build-b', 'build-a')
+  await node.reports('build-b runs, armed', ({ hot, phase, armed }) => hot === 'build-b' && phase === 'idle' && armed)
+  await node.stop('SIGKILL')
+  // What a power cut leaves of a file whose bytes never reached the disk.
+  await truncate(join(node.root, 'hot/lib/file-7'))
+  node.start()
+  await until('it came up', async () => (await node.log()).filter(({ msg }) => msg === 'resumed').length === 2)
+  const told = (await node.log()).find(({ msg }) => msg === 'hot is not sound')
+  assert.match(String(told?.detail), /hot differs from build-b: -0 ~1 \(lib\/file-7\)/)
+  await until('what is served is whole', async () => (await node.hotFile('lib/file-7')) === 'content 7\n')
+})
+
 test('an emergency rollback cuts short a hook that is under way: no verify of a build that is not wanted any more', async (t: TestContext) => {
   const { node, hooks, hold, at } = await start(t)
   await hold('afterSwap')

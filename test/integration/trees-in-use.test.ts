@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, copyFileSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { chmodSync, copyFileSync, readFileSync, readlinkSync } from 'node:fs'
+import { basename, join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { processFacts } from '#puller/shell/processes.ts'
 import { bystander } from '#test/support/child.ts'
 import { tmp } from '#test/support/tmp.ts'
 import { failsWithHotUnchanged, type TestNode, testNode, testStore } from '#test/support/tree-node.ts'
@@ -34,16 +35,22 @@ function sharedLibrary(): string {
   return found
 }
 
+/** Waits until the process does nothing any more but sleep: it has opened, mapped and entered all that it was to. */
+async function settled(user: ChildProcess): Promise<void> {
+  const program = () => basename(readlinkSync(`/proc/${user.pid}/exe`))
+  const isAsleep = () => processFacts(user.pid ?? 0)?.state === 'S'
+  await until('the process sleeps', () => ['sleep', 'worker'].includes(program()) && isAsleep())
+}
+
 /** Staging is refused as long as the process lives, naming it; then it goes through. */
 async function refusedWhile(
   { node, three }: { node: TestNode; three: Awaited<ReturnType<typeof retiredTree>>['three'] },
   user: ChildProcess,
   why: RegExp,
 ): Promise<void> {
-  const message = await until('the process shows', async () => {
-    const text = await failsWithHotUnchanged(node, 'COLD_BUSY', () => node.stage(three))
-    return why.test(text) ? text : null
-  })
+  await settled(user)
+  const message = await failsWithHotUnchanged(node, 'COLD_BUSY', () => node.stage(three))
+  assert.match(message, why)
   assert.ok(message.includes(`pid ${user.pid} `), message)
   assert.deepEqual((await node.trees.survey()).cold?.build, 'b1', 'cold is as it was')
   const gone = once(user, 'exit')

@@ -65,6 +65,26 @@ test('D2: after an unclean stop hot is distrusted until every byte of it was rea
   assert.equal((await again.trees.survey()).unclean, false)
 })
 
+test('D2: the mark of a clean stop counts for the boot that it was left in: after a reset hot is distrusted', async (t: TestContext) => {
+  const { node } = await running(t)
+  await node.trees.close(true)
+  const mark = join(node.root, '.hotcold/clean')
+  const boot = readFileSync(mark, 'utf8')
+  writeFileSync(mark, boot.replace(/^[0-9a-f]{8}/, '00000000'))
+  const again = await node.reopen()
+  assert.equal((await again.trees.survey()).unclean, true)
+})
+
+test('D2: after an unclean stop an armed tree is not armed until it was swept again', async (t: TestContext) => {
+  const { node, one } = await running(t)
+  await node.stage(one, 'sweep')
+  assert.equal((await node.trees.survey()).armed, true)
+  const again = await node.reopen(false)
+  assert.equal((await again.trees.survey()).armed, false)
+  assert.equal((await again.stage(one, 'sweep')).armed, true)
+  assert.equal((await again.trees.survey()).armed, true)
+})
+
 test('C12, C13: verify names what is missing, extra and changed, and touches nothing', async (t: TestContext) => {
   const { node, shop } = await running(t)
   rmSync(shop.directory, { recursive: true })

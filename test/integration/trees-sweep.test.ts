@@ -1,6 +1,16 @@
 // Owns the proof that the tree which went out of service is repaired and armed, and that a rollback never waits for what cannot be had.
 import assert from 'node:assert/strict'
-import { chmodSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { bystander, end } from '#test/support/child.ts'
@@ -39,6 +49,43 @@ test('an app that wrote into its tree, also a file that became a directory: the 
   assert.equal((await node.trees.survey()).armed, true)
   // What hot has too was copied from there; only the file that hot has otherwise came from the store.
   assert.ok(result.copiedBytes >= 'two\n'.length * 5_000)
+})
+
+test('a file of cold that somebody gave a second name is written anew: what happens to the other stays outside', async (t: TestContext) => {
+  const { one, node } = await twoBuilds(t)
+  const file = join(node.root, 'trees/a/lib/one.txt')
+  const second = join(node.root, 'kept-by-somebody')
+  linkSync(file, second)
+  assert.equal((await node.stage(one, 'sweep')).armed, true)
+  assert.equal(statSync(file).nlink, 1)
+  writeFileSync(second, 'ONE\n')
+  assert.deepEqual(node.linesOf('a'), one.lines)
+})
+
+test('a tree that was armed, was in service, and came back, is not armed: the application may have written into it', async (t: TestContext) => {
+  const { one, node } = await twoBuilds(t)
+  const worker = await bystander(t, ['sleep', '600'], { cwd: join(node.root, 'trees/a/lib') })
+  assert.equal((await node.stage(one, 'sweep')).armed, false)
+  await node.trees.swap('a')
+  // Cold is b now. It was armed when it was staged, before it was hot.
+  assert.deepEqual([(await node.trees.survey()).cold?.build, (await node.trees.survey()).armed], ['b2', false])
+  await end(worker, 'SIGKILL')
+})
+
+test('the mark of an armed tree counts for the tree and the manifest that it names, and for no other', async (t: TestContext) => {
+  const { one, two, node } = await twoBuilds(t)
+  const marks = join(node.root, '.hotcold/marks.json')
+  const armedBy = async (tree: string, { manifest }: typeof one) => {
+    await node.trees.close(true)
+    writeFileSync(marks, JSON.stringify({ ...JSON.parse(readFileSync(marks, 'utf8')), armed: { tree, manifest } }))
+    const { trees } = await node.reopen()
+    const { armed } = await trees.survey()
+    await trees.close(true)
+    return armed
+  }
+  assert.equal(await armedBy('a', one), true)
+  assert.equal(await armedBy('b', one), false, 'the tree is another')
+  assert.equal(await armedBy('a', two), false, 'the build in it is another')
 })
 
 test('a sweep that finds everything as it was sealed reads no file, fetches nothing and arms', async (t: TestContext) => {
