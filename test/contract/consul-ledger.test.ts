@@ -41,6 +41,19 @@ for (const world of portWorlds) {
     await old[Symbol.asyncDispose]()
   })
 
+  test(`${world.name}: A22: a holder that has not heard yet that its lease is gone writes nothing: the transaction itself refuses`, async (t: TestContext) => {
+    const { locks, ledger, signal } = await world.start(t)
+    await ledger.init([RING], signal)
+    const old = await locks.acquire(note('ana'), signal)
+    const seen = await ledger.view([RING], signal)
+    await using _new = await locks.fence(old.session, note('ben'), signal)
+    const unaware = { session: old.session, lost: new AbortController().signal, [Symbol.asyncDispose]: async () => {} }
+    const change: LedgerChange = { ...nothing, targets: { [RING]: Buffer.from('b2') } }
+    await assert.rejects(ledger.commit(unaware, seen, change, signal), code('LEASE_LOST'))
+    assert.deepEqual((await ledger.view([RING], signal)).targets, seen.targets)
+    await old[Symbol.asyncDispose]()
+  })
+
   test(`${world.name}: init makes what is missing and touches nothing that is there`, async (t: TestContext) => {
     const { ledger, signal, put, keys } = await world.start(t)
     await put(keys.target('canary'), 'garbage')

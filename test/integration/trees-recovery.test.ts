@@ -1,6 +1,6 @@
 // Owns the proof of what a start finds: links, seals and marks tell the truth, and what they cannot vouch for is proven again.
 import assert from 'node:assert/strict'
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import {
   readFileSync,
   readlinkSync,
@@ -98,6 +98,24 @@ test('C12, C13: verify names what is missing, extra and changed, and touches not
   const expected = { missing: ['logo'], extra: ['app/up\\u{202e}load\\u{a}'], changed: ['app/page'] }
   assert.deepEqual(await node.trees.verify('b', NEVER), expected)
   assert.equal(readFileSync(page, 'utf8'), 'TWO')
+})
+
+test('C12: a copy of a manifest that rotted on the node is not compared with: it is fetched again', async (t: TestContext) => {
+  const { node, two } = await running(t)
+  const again = await node.reopen()
+  const copy = join(node.root, '.hotcold/manifests', `${two.manifest.slice('sha256:'.length)}.json`)
+  const logo = createHash('sha256').update('logo').digest('hex')
+  const text = readFileSync(copy, 'utf8')
+  assert.ok(text.includes(logo))
+  writeFileSync(
+    copy,
+    text.replace(
+      logo,
+      logo.replace(/^./, (digit) => (digit === '0' ? '1' : '0')),
+    ),
+  )
+  assert.deepEqual(await again.trees.verify('b', NEVER), { missing: [], extra: [], changed: [] })
+  assert.equal(readFileSync(copy, 'utf8'), text, 'and the copy is right again')
 })
 
 test('a hot link that leads nowhere good is told, and swapping to a sealed tree mends it', async (t: TestContext) => {

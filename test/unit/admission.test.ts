@@ -9,7 +9,7 @@ import { DEFAULT_PREFIX, keysOf } from '#fleet/keys.ts'
 import type { Target } from '#fleet/target.ts'
 import { writeTarget } from '#fleet/wire.ts'
 import type { Order } from '#puller/core/state.ts'
-import { type Accepted, decodeAccepted, NOTHING_ACCEPTED } from '#puller/shell/accepted.ts'
+import { type Accepted, NOTHING_ACCEPTED } from '#puller/shell/accepted.ts'
 import { openAdmission } from '#puller/shell/admission.ts'
 import { remember } from '#puller/shell/node.ts'
 import { recordedLog } from '#test/support/recorded-log.ts'
@@ -72,21 +72,21 @@ function admitting(t: TestContext, options: { start?: Accepted; save?: (value: u
 test('A4: a snapshot with an older target is restored: nothing reaches the machine, nothing is written, and the next higher order passes', async (t: TestContext) => {
   const node = admitting(t)
   node.put(record(57, 'B'))
-  await until('57 is taken', () => node.builds().length === 1)
+  await until('57 is taken', () => node.builds().length >= 1)
   node.put(record(41, 'A'))
   await until('41 was looked at', () => node.admission.troubles().length > 0 || node.builds().length > 1)
   assert.deepEqual(node.builds(), ['B@57'])
   assert.match(await node.refused('TARGET_REGRESSED'), /generation 41 is below 57 already accepted: ignored; keeping B/)
   assert.equal(node.saved.length, 1)
   node.put(record(58, 'A'))
-  await until('58 is taken', () => node.builds().length === 2)
+  await until('58 is taken', () => node.builds().length >= 2)
   assert.deepEqual(node.builds(), ['B@57', 'A@58'])
 })
 
 test('I7: a record of another ring or app under this key moves neither the node nor its ratchet', async (t: TestContext) => {
   const node = admitting(t)
   node.put(record(5, 'A'))
-  await until('5 is taken', () => node.builds().length === 1)
+  await until('5 is taken', () => node.builds().length >= 1)
   for (const foreign of [{ ring: 'canary' as Name }, { app: 'shop' as Name }]) {
     node.put(record(90, 'B', foreign))
     await until('it was looked at', () => node.admission.troubles().length > 0 || node.builds().length > 1)
@@ -94,7 +94,7 @@ test('I7: a record of another ring or app under this key moves neither the node 
     assert.match(await node.refused('TARGET_FOREIGN'), /this is web\/production; keeping A/)
   }
   node.put(record(6, 'B'))
-  await until('6 is taken', () => node.builds().length === 2)
+  await until('6 is taken', () => node.builds().length >= 2)
   assert.deepEqual(node.builds(), ['A@5', 'B@6'], 'and 90 did not raise the ratchet')
 })
 
@@ -121,7 +121,7 @@ test('D1: an order is on the disk before the machine hears of it', async (t: Tes
   assert.deepEqual(node.builds(), [], 'nobody acts while the disk is still writing')
   assert.equal(node.admission.accepted().ratchet.generation, -1)
   onDisk.resolve()
-  await until('the machine is told', () => node.builds().length === 1)
+  await until('the machine is told', () => node.builds().length >= 1)
   assert.equal(node.admission.accepted().ratchet.generation, 57)
 })
 
@@ -129,15 +129,15 @@ test('a node that moves to another ring follows that ring’s orders from the fi
   const canary = { generation: 90, modifyIndex: 700 }
   // As pullers wrote it that knew of one ring only.
   const inCanary = { v: 1, ...canary, bare: false, record: record(90, 'B', { ring: 'canary' as Name }) }
-  const moved = decodeAccepted(inCanary, PRODUCTION)
-  assert.deepEqual([moved.ratchet.generation, moved.order], [-1, null])
-  const node = admitting(t, { start: moved })
+  const { log } = recordedLog()
+  const shelf = (value: unknown) => ({ load: async () => value, save: async () => undefined })
+  const moved = await remember({ ratchet: shelf(inCanary), journal: shelf(null) }, PRODUCTION, log)
+  assert.deepEqual([moved.accepted.ratchet.generation, moved.accepted.order, moved.trouble], [-1, null, null])
+  const node = admitting(t, { start: moved.accepted })
   node.put(record(57, 'A'))
   await until('57 was looked at', () => node.admission.troubles().length > 0 || node.builds().length > 0)
   assert.deepEqual(node.builds(), ['A@57'])
 
-  const { log } = recordedLog()
-  const shelf = (value: unknown) => ({ load: async () => value, save: async () => undefined })
   const [file] = node.saved
   const back = await remember({ ratchet: shelf(file), journal: shelf(null) }, reader('canary'), log)
   assert.deepEqual([back.accepted.ratchet, back.trouble], [canary, null])
