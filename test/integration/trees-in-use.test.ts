@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, copyFileSync, readFileSync, readlinkSync } from 'node:fs'
+import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { processFacts } from '#puller/shell/processes.ts'
@@ -10,6 +10,7 @@ import { bystander } from '#test/support/child.ts'
 import { tmp } from '#test/support/tmp.ts'
 import { failsWithHotUnchanged, type TestNode, testNode, testStore } from '#test/support/tree-node.ts'
 import { until } from '#test/support/until.ts'
+import { volume } from '#test/support/volume.ts'
 
 /** A node whose cold tree, `trees/a`, was hot, and a build to stage into it. */
 async function retiredTree(t: TestContext, options: Parameters<typeof testNode>[1]['options'] = {}) {
@@ -103,6 +104,28 @@ test('a process that uses hot, or the root, is no obstacle', async (t: TestConte
   await bystander(t, ['sleep', '600'], { cwd: node.root })
   await node.stage(three)
   assert.equal((await node.trees.survey()).cold?.build, 'b3')
+})
+
+test('a process on another volume, whose files have the inode numbers of cold’s, is no obstacle', async (t: TestContext) => {
+  const shop = await testStore(t)
+  const files = Object.fromEntries(Array.from({ length: 50 }, (_, at) => [`f${at}`, `${at}`]))
+  const [one, two] = [await shop.publishFiles('b1', files), await shop.publishFiles('b2', { page: 'two' })]
+  const [ours, other] = [await volume(t, 'size=8m'), await volume(t, 'size=8m')]
+  const node = await testNode(t, { root: ours.path, store: shop.store })
+  await node.deploy(one)
+  await node.deploy(two)
+  // Numbers are given out in order on each volume of its own, so they soon meet.
+  const taken = new Set(
+    readdirSync(join(node.root, 'trees/a')).map((name) => statSync(join(node.root, 'trees/a', name)).ino),
+  )
+  const cwd = Array.from({ length: 500 }, (_, at) => join(other.path, `d${at}`)).find((path) => {
+    mkdirSync(path)
+    return taken.has(statSync(path).ino)
+  })
+  assert.ok(cwd, 'a directory with the number of a file of cold')
+  await bystander(t, ['sleep', '600'], { cwd })
+  const { armed, busy } = await node.stage(one, 'sweep')
+  assert.deepEqual([armed, busy], [true, null])
 })
 
 test('cold is not written within coldQuietSeconds of the swap that retired it, also over a restart', async (t: TestContext) => {
