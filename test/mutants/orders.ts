@@ -3,7 +3,7 @@ import type { Mutant } from './mutant.ts'
 
 const ADMISSION = 'test/unit/admission.test.ts'
 const FEED = 'test/contract/consul-watch.test.ts'
-const PACE = 'test/contract/consul-pace.test.ts'
+const PACE = 'test/unit/watch-pace.test.ts'
 const TARGET = 'fleet/target.ts'
 const WATCH = 'adapters/consul/watch.ts'
 const BARE = [
@@ -97,7 +97,10 @@ export const ORDERS: readonly Mutant[] = [
     file: WATCH,
     find: '? waitWhenIdle()',
     replace: '? 0',
-    test: [PACE, 'A6: an index that flaps is asked a few times and then once in 15 s, and the newest record wins'],
+    test: [
+      PACE,
+      'A6: an index that flaps for an hour is asked twice for free and then once in 15 s, and tells one record',
+    ],
   },
   {
     id: 'bucket-changes',
@@ -106,7 +109,7 @@ export const ORDERS: readonly Mutant[] = [
     file: WATCH,
     find: ', waitForChange())',
     replace: ', 0)',
-    test: [PACE, 'A6: a record that changes with each answer is followed at two a second, not at thousands'],
+    test: [PACE, 'A6: a record that changes with each answer is followed twenty times at once and then twice a second'],
   },
   {
     id: 'content-compare',
