@@ -1,7 +1,15 @@
 // Owns what Prometheus may know of a puller: names, units, and no build in a label but on `puller_info`.
-import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { createRequire } from 'node:module'
+import type * as prom from 'prom-client'
 import { type NodeStatus, PHASES } from '#fleet/node-status.ts'
 import type { StageResult } from './core/trees.ts'
+
+// One by one: the package's index also loads what pushes, summarizes and measures Node itself, and all that it takes (docs/decisions/0013).
+const load = createRequire(import.meta.url)
+const Counter = load('prom-client/lib/counter.js') as typeof prom.Counter
+const Gauge = load('prom-client/lib/gauge.js') as typeof prom.Gauge
+const Histogram = load('prom-client/lib/histogram.js') as typeof prom.Histogram
+const Registry = load('prom-client/lib/registry.js') as typeof prom.Registry
 
 export interface PullerMetrics {
   readonly contentType: string

@@ -2,10 +2,13 @@
 import { EventEmitter } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
-import http from 'node:http'
+import type http from 'node:http'
 import https from 'node:https'
 import Consul from 'consul'
 import { FleetError } from '#fleet/errors.ts'
+
+// Not imported: an import reads every export of node:http, one of which loads a whole WebSocket (docs/decisions/0013).
+const { Agent, request: overHttp } = process.getBuiltinModule('node:http')
 
 /** How to reach Consul. `ca`, `cert` and `key` are PEM text or the path of a PEM file. */
 export interface ConsulOptions {
@@ -117,10 +120,10 @@ const MAX_ANSWER_BYTES = 64 * 1024 * 1024
 const KEEP_ALIVE_MS = 15_000
 
 /** Wraps http(s).request so that an answer that breaks off, or never ends, fails its request at once. */
-function guarded(transport: Pick<typeof http, 'request'>): PapiRequest['transport'] {
+function guarded(send: typeof http.request): PapiRequest['transport'] {
   return {
     request(options) {
-      const request = transport.request(options)
+      const request = send(options)
       request.on('response', (response) => {
         let bytes = 0
         response.on('data', (chunk: Buffer) => {
@@ -187,10 +190,10 @@ export function openTransport(options: ConsulOptions): ConsulPackage {
   const tls = { ca: pem(options.ca), cert: pem(options.cert), key: pem(options.key) }
   const keepAlive = { keepAlive: true, keepAliveMsecs: KEEP_ALIVE_MS, maxFreeSockets: 2 }
   const given = Object.fromEntries(Object.entries(tls).filter(([, value]) => value !== undefined))
-  const agent = secure ? new https.Agent({ ...keepAlive, ...given }) : new http.Agent(keepAlive)
+  const agent = secure ? new https.Agent({ ...keepAlive, ...given }) : new Agent(keepAlive)
   const settings = { baseUrl: `${options.url.replace(/\/+$/, '')}/v1`, agent }
   const consul = new Consul(settings) as unknown as ConsulPackage & Extensible
-  const transport = guarded(secure ? https : http)
+  const transport = guarded(secure ? https.request : overHttp)
   const token = tokenSource(options)
 
   consul._ext('onCreate', (request, next) => {

@@ -1,11 +1,13 @@
 // Owns the store behind a plain web server (`http://…`, `https://…`): read-only, no redirects, no surprises.
-import type { IncomingMessage } from 'node:http'
-import http from 'node:http'
+import type { ClientRequest, IncomingMessage } from 'node:http'
 import https from 'node:https'
 import { readBody } from '#adapters/body.ts'
 import type { StorePatience } from '#adapters/store.ts'
 import { FleetError, isFleetError } from '#fleet/errors.ts'
 import type { BuildStore, ByteRange, Clock } from '#fleet/ports.ts'
+
+// Not imported: see docs/decisions/0013.
+const http = process.getBuiltinModule('node:http')
 
 /** A store whose objects lie below a URL. Range requests are used where the server knows them. */
 export function httpStore(base: string, { answerMs, stallMs }: StorePatience, clock: Clock): BuildStore {
@@ -69,7 +71,7 @@ class StaleConnection extends Error {}
 
 /** Sends a request and waits for the head of its answer, not longer than `answerMs`. */
 function exchange(
-  request: http.ClientRequest,
+  request: ClientRequest,
   what: string,
   answerMs: number,
   signal: AbortSignal,

@@ -1,6 +1,9 @@
 // Owns one HTTP question to an application on this machine: a fresh connection, a limit, a capped answer.
-import { type IncomingMessage, request as overHttp } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { request as overHttps } from 'node:https'
+
+// Not imported: see docs/decisions/0013.
+const { request: overHttp } = process.getBuiltinModule('node:http')
 
 /** A complete answer. Redirects are answers too: they are not followed. */
 export interface Answer {

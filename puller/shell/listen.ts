@@ -1,9 +1,12 @@
 // Owns the puller's two doors: a socket in its root for the commands of this machine, and metrics and health over HTTP.
 import { rm } from 'node:fs/promises'
-import { createServer, request, type Server, type ServerResponse } from 'node:http'
+import type { Server, ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { FleetError } from '#fleet/errors.ts'
+
+// Not imported: see docs/decisions/0013.
+const { createServer, request } = process.getBuiltinModule('node:http')
 
 /** What a door answers: a status and a JSON value, or text. */
 export interface Reply {
