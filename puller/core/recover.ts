@@ -30,6 +30,20 @@ export function journalOf(state: NodeState): Journal {
   return { phase, job: job?.kind ?? null, verified, out, hotDrift, move, previous, activated, refusals, stand, crashes }
 }
 
+/** Where a start finds nothing in flight, and looks at the order anew. */
+const AT_REST: readonly Phase[] = ['idle', 'staged']
+
+/**
+ * Whether `now` need not be on disk yet, because a start from `saved` comes by it again: all that happened since is that the node left its
+ * rest towards a move of which nothing was done.
+ */
+export function comesByAgain(saved: Journal, now: Journal): boolean {
+  const { phase: was, job: _wasJob, move: _wasMove, out: _wasOut, ...known } = saved
+  const { phase, job: _job, move: _move, out: _out, ...memory } = now
+  if (!AT_REST.includes(was) || !(AT_REST.includes(phase) || phase === 'draining')) return false
+  return JSON.stringify(known) === JSON.stringify(memory)
+}
+
 function orderName(order: Order | null): string {
   return order === null ? '' : `${order.target.rollout}/${order.target.build}/${order.target.attempt}`
 }

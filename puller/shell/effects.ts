@@ -63,6 +63,13 @@ function environmentOf(state: NodeState, options: Pick<EffectsOptions, 'reader' 
   }
 }
 
+/** Whether a job leaves no trace outside this process under these options: asking for the turn, and a drain with nothing to do. */
+export function tracelessUnder({ drain: { kind, maintenance, propagationSeconds }, hooks }: EffectsOptions) {
+  const nothingToDrain =
+    kind === 'none' && maintenance === undefined && propagationSeconds === 0 && hooks.beforeDrain === undefined
+  return (job: Job): boolean => job.kind === 'turn' || (job.kind === 'drain' && nothingToDrain)
+}
+
 export function openEffects(options: EffectsOptions, world: EffectsWorld): Perform {
   const { trees, clock, log } = world
   let lifting: AbortController | null = null

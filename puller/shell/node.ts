@@ -10,7 +10,7 @@ import type { StageResult } from '../core/trees.ts'
 import { type Accepted, decodeAccepted, NOTHING_ACCEPTED, numbersIn, type Reader } from './accepted.ts'
 import { type Admission, openAdmission } from './admission.ts'
 import { openCommands } from './commands.ts'
-import { type EffectsOptions, openEffects, type Perform, soundnessOfHot } from './effects.ts'
+import { type EffectsOptions, openEffects, type Perform, soundnessOfHot, tracelessUnder } from './effects.ts'
 import type { Listening } from './listen.ts'
 import { type Loop, startLoop } from './loop.ts'
 import { openPublisher, type Publisher } from './publisher.ts'
@@ -170,7 +170,8 @@ export async function runNode(
     observer.status(status())
     publisher?.poke()
   }
-  const loop = startLoop(found.start, { perform, journal: trees.journal, clock, log, onChange: changed })
+  const traceless = tracelessUnder(options)
+  const loop = startLoop(found.start, { perform, traceless, journal: trees.journal, clock, log, onChange: changed })
   if (upstream !== null) {
     admission = openAdmission(found.accepted, reader, {
       feed: upstream.feed,
@@ -187,7 +188,7 @@ export async function runNode(
       log,
       status,
       gist: () => gist(loop.state(), status()),
-      urgent: () => ['idle', 'staged', 'parked'].includes(loop.state().phase),
+      urgent: () => cameToRest(loop.state()),
     })
   }
   const stop = (): void => loop.send({ type: 'stop' })
@@ -214,6 +215,11 @@ export async function runNode(
     await control?.close()
     await upstream?.sink.close()
   }
+}
+
+/** A rollout waits for a node that came to rest. One that asks for its turn is about to leave, and says where it stands when it stays after all. */
+function cameToRest({ phase, job }: NodeState): boolean {
+  return phase === 'idle' || phase === 'parked' || (phase === 'staged' && job?.kind !== 'turn')
 }
 
 const NEVER = new Promise<void>(() => {})

@@ -20,6 +20,8 @@ function good(job: Job, state: NodeState) {
   return outcome
 }
 
+const NONE = (): boolean => false
+
 async function ticks(count: number): Promise<void> {
   for (let tick = 0; tick < count; tick += 1) await Promise.resolve()
 }
@@ -34,6 +36,7 @@ test('an outcome is taken whenever it comes: as the queue runs dry, a tick later
             await ticks(early)
             return good(job, state)
           },
+          traceless: () => slow % 2 === 1,
           journal: { load: async () => null, save: () => ticks(slow) },
           clock: systemClock,
           log: silentLogger,
@@ -65,6 +68,7 @@ test('C4: while the journal cannot be written nothing is begun; once it can, the
         begun.push(job.kind)
         return good(job, state)
       },
+      traceless: NONE,
       journal: {
         load: async () => null,
         save: async () => {
@@ -98,6 +102,7 @@ test('what was cancelled has ended before the next job begins', async () => {
         events.push(`${job.kind} ends`)
         return good(job, state)
       },
+      traceless: NONE,
       journal: { load: async () => null, save: async () => {} },
       clock: systemClock,
       log: silentLogger,
@@ -115,4 +120,47 @@ test('what was cancelled has ended before the next job begins', async () => {
     'undrain ends',
   ])
   assert.equal(loop.state().hot?.build, 'A')
+})
+
+/** What a node does from rest to B's swap: each write of the journal by its phase, each job by its kind. */
+async function deedsFrom(state: NodeState, traceless: (job: Job) => boolean): Promise<readonly string[]> {
+  const deeds: string[] = []
+  const loop = startLoop(
+    { state, effects: [], trail: [] },
+    {
+      perform: async (job, now) => {
+        deeds.push(job.kind)
+        return good(job, now)
+      },
+      traceless,
+      journal: {
+        load: async () => null,
+        save: async (entry) => void deeds.push(`saved ${(entry as { phase: string }).phase}`),
+      },
+      clock: systemClock,
+      log: silentLogger,
+      onChange: () => {},
+    },
+  )
+  loop.send({ type: 'ordered', order: onB })
+  await until('B is hot', () => loop.state().hot?.build === 'B')
+  return deeds.slice(0, deeds.indexOf('swap') + 1)
+}
+
+test('the journal is written before every job that leaves a trace, and not for those that leave none', async () => {
+  const rest = 'saved idle'
+  const asking = (job: Job) => job.kind === 'turn'
+  const both = (job: Job) => job.kind === 'turn' || job.kind === 'drain'
+  const all = [rest, 'saved staged', 'turn', 'saved draining', 'drain', 'saved swapping', 'swap']
+  assert.deepEqual(await deedsFrom(calm, NONE), all)
+  assert.deepEqual(await deedsFrom(calm, asking), [rest, 'turn', 'saved draining', 'drain', 'saved swapping', 'swap'])
+  assert.deepEqual(await deedsFrom(calm, both), [rest, 'turn', 'drain', 'saved swapping', 'swap'])
+  assert.equal((await deedsFrom(calm, () => true)).at(-2), 'saved swapping', 'a swap is never without one')
+})
+
+test('what a start would not come by again is written whatever job comes next: here, that the order ended a stand', async () => {
+  const stand = { code: 'PARKED', message: 'no', manual: null, rollout: 'r-0', build: null, generation: 1, attempt: 1 }
+  const parked: NodeState = { ...calm, phase: 'parked', stand: { ...stand, activation: null } }
+  const deeds = await deedsFrom(parked, (job) => job.kind === 'turn')
+  assert.deepEqual(deeds.slice(0, 3), ['saved parked', 'saved staged', 'turn'])
 })

@@ -4,7 +4,7 @@ import { type TestContext, test } from 'node:test'
 import { ALL } from '#fleet/target.ts'
 import { decodeJournal, encodeJournal } from '#puller/core/journal.ts'
 import { step } from '#puller/core/machine.ts'
-import { type Journal, journalOf, MAX_CRASHES, recover } from '#puller/core/recover.ts'
+import { comesByAgain, type Journal, journalOf, MAX_CRASHES, recover } from '#puller/core/recover.ts'
 import { type Held, type NodeState, type Order, same } from '#puller/core/state.ts'
 import type { Survey } from '#puller/core/trees.ts'
 import { outcomesOf, surveysOf } from '#test/support/walk.ts'
@@ -56,6 +56,23 @@ test('a puller that dies in the swap goes on from where the link points, before 
   const after = revived(dying, 'after')
   assert.deepEqual([after.phase, after.job?.kind, after.hot], ['restarting', 'afterSwap', B])
   assert.equal(after.verified, false, 'nothing vouches for the new build yet')
+})
+
+test('a puller that dies before its journal said that it left its rest comes by the same move again, and never from further on', () => {
+  const atRest = written(running)
+  const lost = [reach(running, onB, 'staged', 'turn'), reach(running, onB, 'draining', 'drain')]
+  for (const state of lost) {
+    assert.ok(comesByAgain(atRest, written(state)), `${state.phase} may be lost`)
+    const [survey] = surveysOf(state)
+    assert.ok(survey)
+    const found = recover(survey, atRest, onB).state
+    assert.deepEqual([found.phase, found.job?.kind, found.out, found.move], ['staged', 'turn', false, null])
+  }
+  const swapping = written(reach(running, onB, 'swapping', 'swap'))
+  assert.equal(comesByAgain(atRest, swapping), false, 'what is about to be done is written first')
+  assert.equal(comesByAgain(swapping, atRest), false, 'and what was done is not forgotten')
+  const refused = { ...B, attempt: 1, code: 'VERIFY_FAILED', message: 'no' }
+  assert.equal(comesByAgain(atRest, written({ ...running, refusals: [refused] })), false, 'nor is a refusal')
 })
 
 test('a puller that dies while a build proves itself runs hook and verify again, and one that had finished does not', () => {
