@@ -2,7 +2,7 @@
 import type { Phase } from '#fleet/node-status.ts'
 import { wants } from '#fleet/target.ts'
 import { giveUp, settle, standFor } from './machine.ts'
-import { aim, refusalsUnder } from './notice.ts'
+import { aim, refusalsUnder, released } from './notice.ts'
 import { BLANK, type ColdTree, type Job, type JobKind, type NodeState, type Order, type Step, same } from './state.ts'
 import { TABLE, type Table } from './table.ts'
 import type { Survey } from './trees.ts'
@@ -159,8 +159,9 @@ export function recover(survey: Survey, journal: Journal | null, order: Order | 
   const { phase: _phase, job: _job, ...memory } = journal ?? journalOf(base)
   // The order is on disk before the journal hears of it.
   const refusals = order === null ? memory.refusals : refusalsUnder(memory.refusals, order)
+  const stand = memory.stand !== null && order !== null && released(memory.stand, order) ? null : memory.stand
   const crashes = journal === null ? BLANK.crashes : counted(journal, order)
-  const known: NodeState = { ...base, ...memory, refusals, crashes, verified: hot !== null && memory.verified }
+  const known: NodeState = { ...base, ...memory, refusals, stand, crashes, verified: hot !== null && memory.verified }
   const from = rescue(known, survey) ?? (journal === null ? rest(known) : resumed(known, journal))
   return settle(table, BLANK, from, true)
 }

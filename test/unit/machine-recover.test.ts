@@ -75,6 +75,21 @@ test('a puller that dies before its journal said that it left its rest comes by 
   assert.equal(comesByAgain(atRest, written({ ...running, refusals: [refused] })), false, 'nor is a refusal')
 })
 
+test('a puller that dies between an order and its journal is not held by a stand that the order ended', () => {
+  const stand = {
+    code: 'PARKED',
+    message: 'by hand',
+    manual: A,
+    rollout: 'r-0',
+    build: A.build,
+    generation: 1,
+    attempt: 1,
+    activation: null,
+  }
+  const parked = revived({ ...running, order: onB, phase: 'parked', stand })
+  assert.deepEqual([parked.phase, parked.job?.kind, parked.stand], ['staged', 'turn', null])
+})
+
 test('a puller that dies while a build proves itself runs hook and verify again, and one that had finished does not', () => {
   const unproven = revived(reach(running, onB, 'verifying', 'verify'))
   assert.deepEqual([unproven.phase, unproven.job?.kind], ['restarting', 'afterSwap'])
