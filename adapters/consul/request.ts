@@ -41,6 +41,9 @@ export interface Requests {
   close(): void
 }
 
+/** Why a deadline is called off. Without a reason, each would be an exception with a stack. */
+const SETTLED = 'settled'
+
 /** A default read without a quorum takes Consul 7 s to fail; this lets it say so. */
 const DEADLINE_MS = 10_000
 
@@ -55,21 +58,23 @@ export function openRequests(options: ConsulOptions, world: ConsulWorld): Reques
     signal.throwIfAborted()
     const context = new Context()
     const over = new AbortController()
+    const answer = Promise.withResolvers<Response>()
+    const giveUp = () => answer.reject(signal.reason)
     const began = clock.monotonic()
+    signal.addEventListener('abort', giveUp)
     try {
-      return await new Promise<Response>((resolve, reject) => {
-        signal.addEventListener('abort', () => reject(signal.reason), { once: true, signal: over.signal })
-        clock.sleep(deadlineMs, over.signal).then(
-          () => {
-            const seconds = Math.round((clock.monotonic() - began) / 1_000)
-            reject(new FleetError('CONSUL_STALLED', `${kind} stalled for ${seconds} s at ${where}; reconnecting`))
-          },
-          () => undefined,
-        )
-        send(consul, { ctx: context }).then(([response]) => resolve(response), reject)
-      })
+      clock.sleep(deadlineMs, over.signal).then(
+        () => {
+          const seconds = Math.round((clock.monotonic() - began) / 1_000)
+          answer.reject(new FleetError('CONSUL_STALLED', `${kind} stalled for ${seconds} s at ${where}; reconnecting`))
+        },
+        () => undefined,
+      )
+      send(consul, { ctx: context }).then(([response]) => answer.resolve(response), answer.reject)
+      return await answer.promise
     } finally {
-      over.abort()
+      signal.removeEventListener('abort', giveUp)
+      over.abort(SETTLED)
       // After an answer this reaches nobody; otherwise it destroys the socket, which ends what a blocking query holds on our side.
       context.cancel()
     }
