@@ -1,4 +1,6 @@
 // Owns a few worker threads for synchronous disk work: four times faster than asynchronous calls on small files, and the event loop stays free.
+import { getCompileCacheDir } from 'node:module'
+import { dirname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { ERRORS, type ErrorCode, FleetError } from '#fleet/errors.ts'
 import { stepCounters } from './disk.ts'
@@ -9,6 +11,13 @@ interface Waiting {
   readonly reject: (error: unknown) => void
 }
 
+/** A thread does not share the program's compile cache: without one of its own it strips the types of every file anew, with 40 MiB to do it. */
+function threadEnvironment(): NodeJS.ProcessEnv {
+  const directory = getCompileCacheDir()
+  // Node makes a folder for its own version below the one that it is given.
+  return directory === undefined ? process.env : { ...process.env, NODE_COMPILE_CACHE: dirname(directory) }
+}
+
 class Thread {
   readonly #worker: Worker
   readonly #waiting = new Map<number, Waiting>()
@@ -16,7 +25,10 @@ class Thread {
   #failure: Error | null = null
 
   constructor() {
-    this.#worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: { stepCounters } })
+    this.#worker = new Worker(new URL('./worker.ts', import.meta.url), {
+      env: threadEnvironment(),
+      workerData: { stepCounters },
+    })
     this.#worker.on('message', (answer: WorkerAnswer) => this.#settle(answer))
     this.#worker.on('error', (error) => this.#fail(error instanceof Error ? error : new Error(String(error))))
     this.#worker.on('exit', () => this.#fail(new FleetError('SPAWN_FAILED', 'a worker thread ended')))
