@@ -11,6 +11,7 @@ import { systemClock } from '#adapters/runtime/clock.ts'
 import { closest } from '#adapters/runtime/closest.ts'
 import { readConfigFile } from '#adapters/runtime/config-file.ts'
 import { createLogger } from '#adapters/runtime/logger.ts'
+import { giveMemoryBack } from '#adapters/runtime/memory.ts'
 import { listenForShutdown } from '#adapters/runtime/shutdown.ts'
 import { watchFolder } from '#adapters/runtime/watch.ts'
 import { openStore } from '#adapters/store.ts'
@@ -118,7 +119,8 @@ async function run(config: PullerConfig): Promise<number> {
       pins: pins(client, { app, ring, node }),
       sink: statusSink(client, { app, ring, node, shelf: trees.shelf }),
     }
-    const world = { trees, upstream, maintenance, watch: watchFolder, clock: systemClock, log, observer: metrics }
+    const around = { clock: systemClock, log, watch: watchFolder, giveMemoryBack }
+    const world = { ...around, trees, upstream, maintenance, observer: metrics }
     const options = nodeOptions(config)
     const found = await resume(world, options.reader, shutdown.signal)
     await runNode(options, world, found, shutdown.signal, (ready) => {
@@ -225,7 +227,8 @@ async function rollbackAlone(config: PullerConfig, trees: Trees, log: Logger): P
   const options = nodeOptions(config)
   const { client, maintenance } = consulOf(config, log, null)
   const observer = { status: () => {}, staged: () => {}, swapped: () => {}, jobFinished: () => {} }
-  const world = { trees, upstream: null, maintenance, watch: watchFolder, clock: systemClock, log, observer }
+  const around = { clock: systemClock, log, watch: watchFolder, giveMemoryBack }
+  const world = { ...around, trees, upstream: null, maintenance, observer }
   const stop = new AbortController()
   const found = await resume(world, options.reader, stop.signal)
   const to = rollbackTo(found.start.state)

@@ -11,6 +11,7 @@ import { type Accepted, decodeAccepted, NOTHING_ACCEPTED, numbersIn, type Reader
 import { type Admission, openAdmission } from './admission.ts'
 import { openCommands } from './commands.ts'
 import { type EffectsOptions, openEffects, type Perform, soundnessOfHot, tracelessUnder } from './effects.ts'
+import { openLeisure } from './leisure.ts'
 import type { Listening } from './listen.ts'
 import { type Loop, startLoop } from './loop.ts'
 import { openPublisher, type Publisher } from './publisher.ts'
@@ -41,6 +42,7 @@ export interface NodeWorld {
   readonly clock: Clock
   readonly log: Logger
   readonly observer: Observer
+  readonly giveMemoryBack: () => void
 }
 
 export type NodeOptions = EffectsOptions & TurnOptions
@@ -153,9 +155,17 @@ export async function runNode(
     onProgress: (now) => {
       progress = now
     },
-    onStaged: observer.staged,
+    onStaged: (result) => {
+      observer.staged(result)
+      leisure.worked()
+    },
   })
   const perform = measured(effects, world)
+  const atRest = (): boolean => {
+    const { job } = loop.state()
+    return job === null || job.kind === 'wait'
+  }
+  const leisure = openLeisure({ clock, atRest, giveMemoryBack: world.giveMemoryBack })
   const status = (): NodeStatus =>
     statusOf(loop.state(), {
       ...reader,
@@ -206,7 +216,7 @@ export async function runNode(
     }
     const watching = admission?.run(parts.signal, onOrder, onNews) ?? NEVER
     const publishing = publisher?.run(parts.signal) ?? NEVER
-    await Promise.race([loop.ended, failing(watching), failing(publishing)])
+    await Promise.race([loop.ended, failing(watching), failing(publishing), failing(leisure.run(parts.signal))])
     // The last word of a clean stop, so that what people read is where it stopped.
     const lastWord = AbortSignal.timeout(2_000)
     await upstream?.sink.publish(status(), lastWord).catch(() => undefined)
