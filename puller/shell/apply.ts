@@ -1,10 +1,10 @@
 // Owns carrying out a staging plan: files aside, the seal taken away, the tree changed in the plan's order. Nothing is sealed here.
-import { mkdtempSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Entry } from '#fleet/manifest.ts'
 import { peakOf, type StagePlan, type TreeView } from '#fleet/stage-plan.ts'
 import type { TreeName } from '../core/trees.ts'
 import { type Bringing, copyFiles, fileOrder } from './bring.ts'
+import * as disk from './disk.ts'
 import type { Ground } from './ground.ts'
 import { needIdle } from './idle.ts'
 import { checkRoom } from './preflight.ts'
@@ -38,7 +38,7 @@ export async function apply(ground: Ground, it: Application): Promise<'delta' | 
   const { workers, signal } = bringing
   const { entries } = bringing.manifest
   checkRoom(layout.trees, peakOf(plan, entries, it.view, aside))
-  const attempt = mkdtempSync(join(layout.tmp, 'at-'))
+  const attempt = disk.mkdtemp('stage.attempt', join(layout.tmp, 'at-'))
   const shape = { tree: layout.tree[cold], attempt, owner }
   await workers.all('openWriter', [shape])
   if (plan.fetchedBytes > 0) {

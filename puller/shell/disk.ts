@@ -1,4 +1,4 @@
-// Owns every operation that changes the disk: each passes a named step, where tests kill the process or make the disk fail.
+// Owns every operation that changes the disk: each passes a named step (see failpoints.ts), so that every moment can be tested.
 import {
   chmodSync,
   closeSync,
@@ -10,6 +10,7 @@ import {
   lchownSync,
   lutimesSync,
   mkdirSync,
+  mkdtempSync,
   openSync,
   renameSync,
   rmdirSync,
@@ -18,62 +19,10 @@ import {
   utimesSync,
   writeSync,
 } from 'node:fs'
-import { constants as os } from 'node:os'
-import { isMainThread, workerData } from 'node:worker_threads'
+import { step } from './failpoints.ts'
 
 /** A path as text, or as bytes when it is no valid UTF-8. */
 export type DiskPath = string | Buffer
-
-interface Failpoint {
-  readonly name: string
-  /** The n-th time the step is passed; null for every time. */
-  readonly nth: number | null
-  readonly action: string
-}
-
-/**
- * `HOTCOLD_FAILPOINT=<step>[@n]:kill` or `<step>[@n]:error:<ERRNO>`, several with commas between them. The step `*` is any step, so that
- * `*@17:kill` dies at the seventeenth change of the disk, whichever that is. Inert without the variable.
- */
-function readFailpoints(text: string | undefined): readonly Failpoint[] {
-  return (text ?? '').split(',').flatMap((part) => {
-    const match = /^([\w.*]+)(?:@(\d+))?:(kill|error:[A-Z]+)$/.exec(part.trim())
-    const [, name, nth, action] = match ?? []
-    return name && action ? [{ name, nth: nth ? Number(nth) : null, action }] : []
-  })
-}
-
-const failpoints = readFailpoints(process.env.HOTCOLD_FAILPOINT)
-
-/** How often each failpoint was passed, over all threads of this process. */
-export const stepCounters: SharedArrayBuffer =
-  !isMainThread && workerData?.stepCounters instanceof SharedArrayBuffer
-    ? workerData.stepCounters
-    : new SharedArrayBuffer(64)
-const counts = new Int32Array(stepCounters)
-
-/** Passes a step. Does nothing unless `HOTCOLD_FAILPOINT` names it. */
-export function step(name: string): void {
-  if (failpoints.length === 0) return
-  for (const [index, failpoint] of failpoints.entries()) {
-    if (failpoint.name !== name && failpoint.name !== '*') continue
-    const nth = Atomics.add(counts, index, 1) + 1
-    if (failpoint.nth !== null && failpoint.nth !== nth) continue
-    if (failpoint.action === 'kill') {
-      process.kill(process.pid, 'SIGKILL')
-      // The signal may need a moment to arrive; nothing may change in that moment.
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10_000)
-    }
-    throw injected(name, failpoint.action.slice('error:'.length))
-  }
-}
-
-function injected(name: string, code: string): Error {
-  const number = Object.entries(os.errno).find(([key]) => key === code)?.[1] ?? 5
-  // Node has no name for EDQUOT: it arrives as a bare number, and must here too.
-  const shown = code === 'EDQUOT' ? 'Unknown system error -122' : code
-  return Object.assign(new Error(`${shown}: injected at ${name}`), { code: shown, errno: -number })
-}
 
 /** Creates a file that must not be there yet, never through a link. */
 export function create(at: string, path: DiskPath, mode = 0o600): number {
@@ -81,20 +30,46 @@ export function create(at: string, path: DiskPath, mode = 0o600): number {
   return openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, mode)
 }
 
+/** Opens a file that stays where it is, made when it is missing, for reading only and never through a link. */
+export function openOrCreate(at: string, path: string, mode: number): number {
+  step(at)
+  return openSync(path, constants.O_RDONLY | constants.O_CREAT | constants.O_NOFOLLOW, mode)
+}
+
+/** Writes over a small file that nobody needs after a crash. */
+export function overwrite(at: string, path: string, bytes: Uint8Array): void {
+  step(at)
+  const fd = openSync(path, constants.O_WRONLY | constants.O_TRUNC | constants.O_NOFOLLOW)
+  try {
+    writeAll(at, fd, bytes)
+  } finally {
+    closeSync(fd)
+  }
+}
+
 /** Writes all of `bytes`: a short write is continued, never taken for success. */
 export function writeAll(at: string, fd: number, bytes: Uint8Array): void {
-  step(at)
-  for (let done = 0; done < bytes.byteLength; ) done += writeSync(fd, bytes, done, bytes.byteLength - done)
+  for (let done = 0; done < bytes.byteLength; ) {
+    const left = bytes.byteLength - done
+    step(at, () => writeSync(fd, bytes, done, left >> 1))
+    done += writeSync(fd, bytes, done, left)
+  }
 }
 
 const UMASK = process.umask()
 
 /** Gives an open file that was created with `mode` its owner (null leaves it), that mode and a time (whole seconds since 1970). */
 export function dress(at: string, fd: number, mode: number, mtime: number, owner: Owner | null): void {
+  if (owner !== null) {
+    step(at)
+    fchownSync(fd, owner.uid, owner.gid)
+  }
   step(at)
-  if (owner !== null) fchownSync(fd, owner.uid, owner.gid)
   // Nearly never: what the umask takes away from a new file is mostly nothing that a build has.
-  if ((mode & UMASK) !== 0) fchmodSync(fd, mode)
+  if ((mode & UMASK) !== 0) {
+    fchmodSync(fd, mode)
+    step(at)
+  }
   futimesSync(fd, mtime, mtime)
 }
 
@@ -154,13 +129,19 @@ export function mkdir(at: string, path: DiskPath, mode = 0o700): void {
   mkdirSync(path, { mode })
 }
 
+/** Makes a directory of a name that nothing has, beginning with `prefix`. @returns its path */
+export function mkdtemp(at: string, prefix: string): string {
+  step(at)
+  return mkdtempSync(prefix)
+}
+
 export function symlink(at: string, target: string, path: DiskPath): void {
   step(at)
   symlinkSync(target, path)
 }
 
 /** Changes a mode by a path whose last component the caller knows to be no link (a handle below /proc/self/fd). */
-export function chmod(at: string, handle: string, mode: number): void {
+export function chmod(at: string, handle: DiskPath, mode: number): void {
   step(at)
   chmodSync(handle, mode)
 }
@@ -173,8 +154,11 @@ export function touch(at: string, handle: string, mtime: number): void {
 
 /** Gives a link itself its time and owner, never what it points to. */
 export function dressLink(at: string, path: DiskPath, mtime: number, owner: Owner | null): void {
+  if (owner !== null) {
+    step(at)
+    lchownSync(path, owner.uid, owner.gid)
+  }
   step(at)
-  if (owner !== null) lchownSync(path, owner.uid, owner.gid)
   lutimesSync(path, mtime, mtime)
 }
 

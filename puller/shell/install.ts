@@ -1,6 +1,5 @@
 // Owns filling an empty tree: what hot has is copied, the rest is cut out of the artifact as it streams by, and nothing is held in memory but
 // the columns of the manifest and a few frames.
-import { mkdtempSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Entry } from '#fleet/manifest.ts'
 import { objectsOf } from '#fleet/manifest.ts'
@@ -8,6 +7,7 @@ import { CHARS, type Columns, Rows } from '#fleet/manifest-columns.ts'
 import type { TreeDiff } from '#fleet/tree-diff.ts'
 import { artifactVersion, type Bringing, type Source } from './bring.ts'
 import { ChunksKept } from './chunked.ts'
+import * as disk from './disk.ts'
 import { cutFrames, type Downloads } from './fetch.ts'
 import { frameRows } from './frame-rows.ts'
 import type { Ground } from './ground.ts'
@@ -65,7 +65,7 @@ export class Install {
     manifests.keep(wanted)
     const tree = this.#tree
     await workers.all('openRows', [{ tree, columns, owner }])
-    await workers.all('openWriter', [{ tree, attempt: mkdtempSync(join(layout.tmp, 'at-')), owner }])
+    await workers.all('openWriter', [{ tree, attempt: disk.mkdtemp('stage.attempt', join(layout.tmp, 'at-')), owner }])
     const done = await this.#fill()
     job.signal.throwIfAborted()
     await syncTree(layout, job.cold)

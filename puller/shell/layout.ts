@@ -1,5 +1,5 @@
 // Owns the layout of a root: made where it is missing, refused where it cannot work, leftovers of a crash removed, links read and moved.
-import { chmodSync, lstatSync, readdirSync, readlinkSync, rmSync, type Stats, writeFileSync } from 'node:fs'
+import { closeSync, lstatSync, readdirSync, readlinkSync, type Stats } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { FleetError } from '#fleet/errors.ts'
 import { otherTree, TREE_NAMES, type TreeName } from '../core/trees.ts'
@@ -64,7 +64,7 @@ function make(path: string, mode: number): void {
   try {
     disk.mkdir('layout.mkdir', path, mode)
     // The umask of whoever started us must not decide whether the app can reach its own files.
-    chmodSync(path, mode)
+    disk.chmod('layout.mode', path, mode)
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') throw unfit(path, 'cannot be made: its parent directory is missing')
     throw diskFault(error, `making ${path}`)
@@ -76,7 +76,7 @@ function probe(directory: string): void {
   const path = join(directory, '.probe.tmp')
   try {
     disk.unlink('layout.probe', path)
-    writeFileSync(path, '', { flag: 'wx' })
+    closeSync(disk.create('layout.probe', path))
     disk.unlink('layout.probe', path)
   } catch (error) {
     const errno = errnoOf(error)
@@ -115,20 +115,21 @@ export function removeLeftovers(layout: Layout): void {
 
 /** Empties a directory of ours, whatever modes lie in it. */
 export function emptyDirectory(directory: string): void {
-  for (const name of readdirSync(directory, 'buffer')) {
-    const path = Buffer.concat([Buffer.from(`${directory}/`), name])
-    disk.step('leftover')
-    openUp(path)
-    rmSync(path, { recursive: true, force: true })
-  }
+  clear(Buffer.from(directory))
 }
 
-/** A directory without write permission cannot be emptied by its owner. */
-function openUp(path: Buffer): void {
-  const stat = lstatSync(path, { throwIfNoEntry: false })
-  if (!stat?.isDirectory()) return
-  chmodSync(path, 0o700)
-  for (const name of readdirSync(path, 'buffer')) openUp(Buffer.concat([path, Buffer.from('/'), name]))
+function clear(directory: Buffer): void {
+  for (const name of readdirSync(directory, 'buffer')) {
+    const path = Buffer.concat([directory, Buffer.from('/'), name])
+    if (lstatSync(path, { throwIfNoEntry: false })?.isDirectory()) {
+      // A directory without write permission cannot be emptied by its owner.
+      disk.chmod('leftover.mode', path, 0o700)
+      clear(path)
+      disk.rmdir('leftover', path)
+    } else {
+      disk.unlink('leftover', path)
+    }
+  }
 }
 
 /** Where a link leads: the tree, 'elsewhere', or null when there is no link. */

@@ -1,9 +1,11 @@
 // Owns the puller's two doors: a socket in its root for the commands of this machine, and metrics and health over HTTP.
-import { rm } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
 import type { Server, ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { FleetError } from '#fleet/errors.ts'
+import * as disk from './disk.ts'
+import { step } from './failpoints.ts'
 
 // Not imported: see docs/decisions/0013.
 const { createServer, request } = process.getBuiltinModule('node:http')
@@ -69,22 +71,28 @@ export async function listenOn(listen: string, answer: Answerer): Promise<Listen
   return { address, close: closing(server) }
 }
 
+/** Looks first: on a read-only disk there is no removing what is not there either. */
+function clear(socket: string): void {
+  if (existsSync(socket)) disk.unlink('control.clear', socket)
+}
+
 /** Opens the control socket; only this user may speak to it. The root's lock is ours, so one that lies there is a dead puller's. */
 export async function openControl(root: string, answer: Answerer): Promise<Listening> {
   const socket = controlSocketOf(root)
-  await rm(socket, { force: true })
+  clear(socket)
   const server = serverOf(answer)
   const before = process.umask(0o177)
   try {
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
+      step('control.listen')
       server.listen(socket, resolve)
     })
   } finally {
     process.umask(before)
   }
   const close = closing(server)
-  return { address: socket, close: () => close().finally(() => rm(socket, { force: true })) }
+  return { address: socket, close: () => close().finally(() => clear(socket)) }
 }
 
 /** Asks the puller that owns this root; null when none is running. */

@@ -1,7 +1,8 @@
 // Owns the lock of a root: one puller at a time, given back by the kernel when its process dies.
 import { spawn } from 'node:child_process'
-import { closeSync, constants, openSync, readFileSync, writeFileSync } from 'node:fs'
+import { closeSync, readFileSync } from 'node:fs'
 import { FleetError } from '#fleet/errors.ts'
+import * as disk from './disk.ts'
 import { diskFault } from './disk-faults.ts'
 
 export interface RootLock {
@@ -22,7 +23,7 @@ export async function takeRootLock(path: string): Promise<RootLock> {
       const owner = readFileSync(path, 'utf8').trim()
       throw new FleetError('ROOT_TAKEN', `another puller (pid ${owner || 'unknown'}) owns this root`)
     }
-    writeFileSync(path, `${process.pid}\n`)
+    disk.overwrite('lock.pid', path, Buffer.from(`${process.pid}\n`))
   } catch (error) {
     closeSync(fd)
     throw diskFault(error, `locking ${path}`)
@@ -39,7 +40,7 @@ export async function takeRootLock(path: string): Promise<RootLock> {
 function openLock(path: string): number {
   try {
     // For reading only: a file held open for writing would keep the volume from being remounted read-only.
-    return openSync(path, constants.O_RDONLY | constants.O_CREAT | constants.O_NOFOLLOW, 0o644)
+    return disk.openOrCreate('lock.open', path, 0o644)
   } catch (error) {
     throw diskFault(error, `opening ${path}`)
   }

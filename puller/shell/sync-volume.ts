@@ -1,10 +1,10 @@
 // Owns making a whole tree durable with one call: syncfs(2), by a child since Node does not have it.
 import { spawn } from 'node:child_process'
-import { mkdtempSync } from 'node:fs'
 import { join } from 'node:path'
 import { FleetError } from '#fleet/errors.ts'
 import type { TreeName } from '../core/trees.ts'
 import * as disk from './disk.ts'
+import { step } from './failpoints.ts'
 import type { Layout } from './layout.ts'
 
 /**
@@ -13,7 +13,7 @@ import type { Layout } from './layout.ts'
  */
 async function syncVolume(path: string): Promise<void> {
   try {
-    disk.step('syncfs')
+    step('syncfs')
   } catch (cause) {
     throw lost(path, 'injected', cause)
   }
@@ -50,6 +50,6 @@ export async function syncTree(layout: Layout, tree: TreeName): Promise<void> {
 
 /** Puts a tree out of the way and an empty one in its place: nothing of it may be believed any more. The next clearing of leftovers removes it. */
 function discardTree(layout: Layout, tree: TreeName): void {
-  disk.rename('discard', layout.tree[tree], join(mkdtempSync(join(layout.tmp, 'discarded-')), tree))
+  disk.rename('discard', layout.tree[tree], join(disk.mkdtemp('discard', join(layout.tmp, 'discarded-')), tree))
   disk.mkdir('discard', layout.tree[tree], 0o755)
 }

@@ -3,7 +3,7 @@ import { getCompileCacheDir } from 'node:module'
 import { dirname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { ERRORS, type ErrorCode, FleetError } from '#fleet/errors.ts'
-import { stepCounters } from './disk.ts'
+import { stepCounters } from './failpoints.ts'
 import type { CarriedError, Operations, WorkerAnswer, WorkerCall } from './worker.ts'
 
 interface Waiting {
