@@ -92,7 +92,14 @@ export async function openControl(root: string, answer: Answerer): Promise<Liste
     process.umask(before)
   }
   const close = closing(server)
-  return { address: socket, close: () => close().finally(() => clear(socket)) }
+  return {
+    address: socket,
+    close: () => {
+      // A server that closes takes its socket away.
+      step('control.close')
+      return close().finally(() => clear(socket))
+    },
+  }
 }
 
 /** Asks the puller that owns this root; null when none is running. */
