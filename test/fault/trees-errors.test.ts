@@ -1,13 +1,12 @@
-// Owns the proof that a puller may die at every step of a deploy: hot always leads to a whole build, and the next start gets through.
+// Owns the proof that an error of the disk costs an attempt and is told by its code, and that what could not be synced is thrown away.
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cpSync, readlinkSync, symlinkSync } from 'node:fs'
+import { cpSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { mortal } from '#test/support/child.ts'
-import { treeLines } from '#test/support/source-tree.ts'
 import { tmp } from '#test/support/tmp.ts'
 import { putFiles, type TestBuild, testNode, testStore } from '#test/support/tree-node.ts'
 
@@ -49,50 +48,6 @@ async function beforeDeploy(t: TestContext) {
   }
   return { shop, one, two, copy }
 }
-
-/** Steps of a deploy at which something becomes true, or stops being true; see `disk.ts` for what they are. */
-const STEPS = [
-  ...[
-    'manifest.rename',
-    'unseal',
-    'stage.remove',
-    'stage.create@3',
-    'stage.mode',
-    'syncfs',
-    'seal.rename',
-    'seal.sync',
-  ],
-  ...['marks.rename@2', 'swap.rename', 'swap.sync', 'cold.rename'],
-]
-
-test('D1: a puller killed at any step of a deploy leaves hot whole, and the next one gets through', async (t: TestContext) => {
-  const { shop, one, two, copy } = await beforeDeploy(t)
-  const killAt = async (step: string): Promise<void> => {
-    const root = await copy()
-    const [end] = await runStager(root, shop.directory, two, `${step}:kill`)
-    assert.equal(end, 'SIGKILL', `${step} is passed`)
-    const hot = readlinkSync(join(root, 'hot'))
-    const expected = hot === 'trees/b' ? one : two
-    assert.deepEqual(treeLines(join(root, 'hot')), expected.lines, `hot is whole after ${step}`)
-
-    const node = await testNode(t, { root, store: shop.store })
-    const survey = await node.trees.survey()
-    assert.equal(survey.hot?.build, expected.build, `hot is sealed after ${step}`)
-    assert.equal(survey.unclean, true, `${step}: the stop was not clean`)
-    const difference = await node.trees.verify(survey.hot?.tree ?? 'a', new AbortController().signal)
-    assert.deepEqual(difference, { missing: [], extra: [], changed: [] }, step)
-    if (survey.hot?.build !== two.build) await node.deploy(two)
-    assert.deepEqual(node.hotLines(), two.lines, `recovered after ${step}`)
-    assert.equal((await node.trees.survey()).unclean, false)
-    await node.trees.close(true)
-  }
-  const left = STEPS.values()
-  const lane = async () => {
-    for (const step of left) await killAt(step)
-  }
-  await Promise.all([lane(), lane()])
-  assert.deepEqual(await runStager(await copy(), shop.directory, two, ''), [0, ''])
-})
 
 const FAULTS = [
   ['syncfs:error:EIO', 'DISK_ERROR'],
