@@ -9,6 +9,9 @@ import { endSession, keepAlive } from './session.ts'
 /** Consul lets a TTL session live up to twice its TTL: a node is silent within a minute. */
 const UPKEEP = { ttlSeconds: 30, everyMs: 10_000, loseAfterMs: null } as const
 
+/** Consul answers anything else by an error of its own, for ever: a shelf that was damaged holds no session. */
+const SESSION_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+
 /** A graceful stop must not wait for a Consul that is away. */
 const CLOSE_LIMIT_MS = 3_000
 
@@ -34,7 +37,8 @@ export function statusSink(
   async function ourSession(signal: AbortSignal): Promise<string> {
     if (session !== null) return session
     const shelved = await shelf.load()
-    if (shelved !== null && (await client.renewSession(shelved, signal))) return tend(shelved)
+    if (shelved !== null && SESSION_ID.test(shelved) && (await client.renewSession(shelved, signal)))
+      return tend(shelved)
     const made = await client.createSession(`hotcold ${app}/${ring}/${node}`, UPKEEP.ttlSeconds, signal)
     // On the shelf before it is used: a crash in between must leave a session that the next start knows.
     try {

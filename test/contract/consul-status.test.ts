@@ -62,6 +62,17 @@ for (const world of portWorlds) {
     )
   })
 
+  test(`${world.name}: D12: a shelf that was damaged holds no session: the status is published under a new one`, async (t: TestContext) => {
+    const { sink, board, signal } = await world.start(t)
+    const damaged = shelf()
+    await damaged.save('8f3a\0\0')
+    await sink('n1', damaged).publish(statusOf('n1'), signal)
+    assert.deepEqual(
+      (await board.roster(RING, signal)).map((node) => [node.status.node, node.silent]),
+      [['n1', false]],
+    )
+  })
+
   test(`${world.name}: the board tells each change of the ring, that of a session too`, async (t: TestContext) => {
     const { sink, board, signal } = await world.start(t)
     const seen: string[] = []
