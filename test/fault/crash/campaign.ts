@@ -129,7 +129,9 @@ export class Campaign {
     const lane = async (): Promise<void> => {
       for (const { run } of left) {
         if (this.#closed) return
-        table.add(await run())
+        const outcome = await run()
+        table.add(outcome)
+        for (const line of outcome.wrong) this.#options.say(`WRONG ${line}`)
         if (table.points % 50 === 0)
           this.#options.say(`${table.points} of ${work.length} points, ${table.failures.length} wrong`)
       }

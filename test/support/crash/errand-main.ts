@@ -3,13 +3,18 @@ import { describeError, isFleetError } from '#fleet/errors.ts'
 import { hurried } from '../hurry.ts'
 import { type Errand, runErrand } from './errand.ts'
 
-/** Argument: the errand as JSON; `factor` makes its clock faster; `patienceMs` ends it so long after its first trouble, unless it is at rest. */
+/**
+ * Argument: the errand as JSON, and with it: `factor` makes its clock faster; a code that `final` fits ends it after `patienceMs`, unless it is
+ * at rest by then.
+ */
 const {
   factor = 1,
-  patienceMs,
+  final,
+  patienceMs = 300,
   ...errand
 } = JSON.parse(process.argv[2] ?? '') as Errand & {
   readonly factor?: number
+  readonly final?: string
   readonly patienceMs?: number
 }
 const told = new Set<string>()
@@ -18,7 +23,7 @@ function tell(code: string): void {
   if (told.has(code)) return
   told.add(code)
   process.stdout.write(`${code}\n`)
-  if (patienceMs !== undefined) setTimeout(() => process.exit(3), patienceMs).unref()
+  if (final !== undefined && new RegExp(final).test(code)) setTimeout(() => process.exit(3), patienceMs).unref()
 }
 
 try {

@@ -33,6 +33,7 @@ export interface ErrandOrder {
   readonly fallbackManifest: Digest | null
   readonly cutoff?: number
   readonly activation?: string
+  readonly attempt?: number
 }
 
 /** Where a node is at rest. */

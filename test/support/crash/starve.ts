@@ -30,21 +30,29 @@ export interface Suffered {
 
 /** Ten times faster: what is tried again after a pause is tried soon. */
 const FACTOR = 10
-/** How long a node that has told its trouble is watched for what it does about it. */
-const PATIENCE_MS = 300
+/** A swap that failed parks the node, as the machine has it: only an order of a higher attempt lets it try again. */
+const PARKED = 'SWAP_FAILED'
+
+/** What `conduct retry` writes. */
+function retried({ orders, rest, ...operation }: Operation): Operation {
+  const last = orders.at(-1)
+  const generation = rest.generation + 1
+  return { ...operation, orders: last ? [{ ...last, generation, attempt: 2 }] : [], rest: { ...rest, generation } }
+}
 
 export async function failAt(ground: Ground, { state, operation, at, error, lasts }: Fault): Promise<Suffered> {
   const mounted = await ground.workshop.copy(state.kind, state.image)
   const root = rootOf(mounted)
   try {
     const failpoint = `*@${at}${lasts === 'once' ? '' : '..'}:error:${error}`
-    const patience = lasts === 'once' ? {} : { patienceMs: PATIENCE_MS }
-    const { code, told } = await runChild(errandIn(root, operation), { failpoint, factor: FACTOR, ...patience })
-    const expected: readonly string[] = [DISK_ERRORS[error], 'SWAP_FAILED']
+    const options = { failpoint, factor: FACTOR, final: lasts === 'once' ? PARKED : '.' }
+    const { code, told } = await runChild(errandIn(root, operation), options)
+    // A sync that failed is an error of the disk, whatever it says: what was written may be lost.
+    const expected: readonly string[] = [DISK_ERRORS[error], DISK_ERRORS.EIO, PARKED]
     const strange = told.filter((it) => !expected.includes(it)).map((it) => `told ${it}`)
     const silent = code !== 0 && told.length === 0 ? [`ended with ${code} and said nothing`] : []
     const broken = brokenIn(root, ground, state, operation)
-    const { wrong } = await recoverIn(root, ground, operation)
+    const { wrong } = await recoverIn(root, ground, told.includes(PARKED) ? retried(operation) : operation)
     return {
       outcome: code === 0 ? 'through' : 'told',
       told,

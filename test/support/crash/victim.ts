@@ -21,7 +21,8 @@ export interface ChildOptions {
   /** The FIFO of the failpoint `pause`. */
   readonly gate?: string
   readonly factor?: number
-  readonly patienceMs?: number
+  /** Codes (a regular expression) after which it is given up. */
+  readonly final?: string
   /** argv before its own. */
   readonly under?: readonly string[]
 }
@@ -34,8 +35,8 @@ export interface ChildEnd {
 }
 
 export function startChild(errand: Errand, options: ChildOptions = {}) {
-  const { failpoint = COUNTING, steps = '', gate = '', factor, patienceMs, under = [] } = options
-  const argument = JSON.stringify({ ...errand, factor, patienceMs })
+  const { failpoint = COUNTING, steps = '', gate = '', factor, final, under = [] } = options
+  const argument = JSON.stringify({ ...errand, factor, final })
   const child = spawn(...mortal(...under, process.execPath, MAIN, argument), {
     env: {
       ...process.env,
