@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { FleetError } from '#fleet/errors.ts'
 import * as disk from './disk.ts'
+import { diskFault } from './disk-faults.ts'
 import { step } from './failpoints.ts'
 
 // Not imported: see docs/decisions/0013.
@@ -76,28 +77,36 @@ function clear(socket: string): void {
   if (existsSync(socket)) disk.unlink('control.clear', socket)
 }
 
-/** Opens the control socket; only this user may speak to it. The root's lock is ours, so one that lies there is a dead puller's. */
+/**
+ * Opens the control socket; only this user may speak to it. The root's lock is ours, so one that lies there is a dead puller's.
+ * @throws FleetError `DISK_*`
+ */
 export async function openControl(root: string, answer: Answerer): Promise<Listening> {
   const socket = controlSocketOf(root)
-  clear(socket)
   const server = serverOf(answer)
   const before = process.umask(0o177)
   try {
+    clear(socket)
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
       step('control.listen')
       server.listen(socket, resolve)
     })
+  } catch (error) {
+    throw diskFault(error, `opening ${socket}`)
   } finally {
     process.umask(before)
   }
   const close = closing(server)
   return {
     address: socket,
-    close: () => {
-      // A server that closes takes its socket away.
-      step('control.close')
-      return close().finally(() => clear(socket))
+    close: async () => {
+      try {
+        clear(socket)
+      } catch {
+        // What remains is taken away by the next start.
+      }
+      await close()
     },
   }
 }
