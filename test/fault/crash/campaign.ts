@@ -2,7 +2,7 @@
 import { publishBuilds } from '#test/support/crash/builds.ts'
 import { Daemons } from '#test/support/crash/daemon.ts'
 import { type FileSystem, Workshop } from '#test/support/crash/image.ts'
-import { dieAt, type Ground, operationFor, stepsOf, type Verdict } from '#test/support/crash/kill.ts'
+import { dieAt, type Ground, operationFor, stepsOf } from '#test/support/crash/kill.ts'
 import { cutPower } from '#test/support/crash/power.ts'
 import { DISK_ERRORS, type DiskError, failAt } from '#test/support/crash/starve.ts'
 import {
@@ -140,7 +140,9 @@ export class Campaign {
   }
 
   /** A machine is slow at times; what is slow itself is slow each time. @returns the fastest recovery, and all that was wrong */
-  async #steadily(attempt: () => Promise<Verdict>): Promise<Verdict> {
+  async #steadily<it extends { recoveryMs: number; wrong: readonly string[] }>(
+    attempt: () => Promise<it>,
+  ): Promise<it> {
     let best = await attempt()
     for (let again = 0; again < 3 && !this.#options.busy && best.recoveryMs > RECOVERY_LIMIT_MS; again += 1) {
       const next = await attempt()
@@ -223,6 +225,7 @@ export class Campaign {
           (_step, at) => chosen.has(at),
           ({ at, step, recoveryMs, wrong }) =>
             table.add(outcomeOf(labelOf(state, operation), `power cut at ${at} (${step})`, { recoveryMs, wrong })),
+          (look) => this.#steadily(look),
         )
         this.#options.say(
           `${labelOf(state, operation)} is done: ${table.points} points, ${table.failures.length} wrong`,

@@ -93,15 +93,16 @@ export class Workshop {
   /**
    * What would be on the disk if the power went now: the image as it is, whatever the kernel still holds in memory left out.
    * The caller has stopped whoever writes. The kernel itself may write back meanwhile: then the copy would be of no moment, and is taken again.
+   * @returns the path of the image
    */
-  async cut({ kind, image, path }: Mounted): Promise<Mounted> {
+  async cut({ kind, image, path }: Mounted): Promise<string> {
     const { stdout } = await run('findmnt', ['-n', '-o', 'SOURCE', path])
     const stat = `/sys/block/${basename(stdout.trim())}/stat`
     const copy = this.name(kind)
     for (let tries = 0; tries < 50; tries += 1) {
       const before = await readFile(stat, 'utf8')
       await run('cp', ['--sparse=auto', '--reflink=auto', image, copy])
-      if (writesIn(before) === writesIn(await readFile(stat, 'utf8'))) return await this.mount(kind, copy)
+      if (writesIn(before) === writesIn(await readFile(stat, 'utf8'))) return copy
     }
     throw new Error(`${image} is never at rest`)
   }

@@ -1,8 +1,8 @@
 // Owns power cuts: a process is stopped at each step, the image below it is copied as it is, and the copy is mounted, checked and recovered from.
 import { execFileSync } from 'node:child_process'
 import { closeSync, openSync, readdirSync, readFileSync, writeSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { until } from '../until.ts'
-import type { Mounted } from './image.ts'
 import { brokenIn, errandIn, type Ground, recoverIn } from './kill.ts'
 import { type Operation, rootOf, type State } from './states.ts'
 import { startChild, stepsIn } from './victim.ts'
@@ -25,9 +25,15 @@ function isStopped(pid: number): boolean {
   )
 }
 
+export interface Looked {
+  readonly recoveryMs: number
+  readonly wrong: readonly string[]
+}
+
 /**
  * Carries out one operation and cuts the power at those of its steps that `chosen` takes.
  * @param onCut hears of each as soon as it was looked at
+ * @param judge may look again at the same cut: each look has a copy of its own
  */
 export async function cutPower(
   ground: Ground,
@@ -35,6 +41,7 @@ export async function cutPower(
   operation: Operation,
   chosen: (step: string, at: number) => boolean,
   onCut: (cut: Cut) => void,
+  judge: (look: () => Promise<Looked>) => Promise<Looked> = (look) => look(),
 ): Promise<void> {
   const { workshop } = ground
   const live = await workshop.copy(state.kind, state.image)
@@ -58,15 +65,18 @@ export async function cutPower(
       })
       const step = steps[at - 1]
       if (step === undefined) break
-      let copy: Mounted | null = null
+      let image: string | null = null
       if (chosen(step, at)) {
         child.kill('SIGSTOP')
         await until('every thread stands still', () => over || isStopped(pid))
-        copy = await workshop.cut(live)
+        image = await workshop.cut(live)
         child.kill('SIGCONT')
       }
       writeSync(gate, new Uint8Array(1))
-      if (copy !== null) onCut({ step, at, ...(await lookAt(copy, ground, state, operation)) })
+      if (image === null) continue
+      const cut = image
+      onCut({ step, at, ...(await judge(() => lookAt(cut, ground, state, operation))) })
+      await rm(cut)
     }
     const { code, told } = await end
     if (code !== 0) throw new Error(`the operation did not end well: ${told.join(', ')}`)
@@ -78,7 +88,8 @@ export async function cutPower(
   }
 }
 
-async function lookAt(copy: Mounted, ground: Ground, state: State, operation: Operation) {
+async function lookAt(image: string, ground: Ground, state: State, operation: Operation): Promise<Looked> {
+  const copy = await ground.workshop.copy(state.kind, image)
   try {
     const root = rootOf(copy)
     const broken = brokenIn(root, ground, state, operation)
