@@ -42,11 +42,11 @@ test('of each kind of answer as many are counted as were given: pages, mixtures,
   const { port } = server.address() as AddressInfo
   const workMs = [1, 2, 3, 4, 5, 6, 7]
   const load = startLoad(t, { host: '127.0.0.1', port, perSecond: 700, builds: ['a', 'b'], workMs })
-  await until('enough was asked', async () => (await load.report()).due >= ROUNDS * workMs.length)
+  await until('enough was asked', async () => (await load.report()).sent >= ROUNDS * workMs.length)
   const report = await load.finish()
 
   const count = (...kinds: readonly string[]) => kinds.reduce((sum, kind) => sum + (given.get(kind) ?? 0), 0)
-  assert.equal(report.due, count('1', '2', '3', '4', '5', '6', '7'), 'each request was sent, and sent once')
+  assert.equal(report.sent, count('1', '2', '3', '4', '5', '6', '7'), 'each request was sent, and sent once')
   assert.equal(report.served, count('1', '7'))
   assert.equal(report.mixed, count('2'))
   assert.equal(report.met, count('2'))
@@ -60,8 +60,8 @@ test('a server that is not there fails every request', async (t: TestContext) =>
   const { port } = server.address() as AddressInfo
   await new Promise((resolve) => server.close(resolve))
   const load = startLoad(t, { host: '127.0.0.1', port, perSecond: 200, builds: ['a'], workMs: [0] })
-  await until('enough was asked', async () => (await load.report()).due >= 20)
+  await until('enough was asked', async () => (await load.report()).sent >= 20)
   const report = await load.finish()
-  assert.equal(report.failed, report.due)
+  assert.equal(report.failed, report.sent)
   assert.match(report.why[0] ?? '', /ECONNREFUSED/)
 })

@@ -37,6 +37,9 @@ export function replyIn(text: string): { readonly reply: Reply; readonly length:
   return { reply: { status, header, body: text.slice(end + 4, length) }, length }
 }
 
+/** All connections read into it: what was read is taken out of it before another reads. */
+const READ = Buffer.allocUnsafe(64 * 1024)
+
 /**
  * Opens a connection.
  * @param idle called when it may take the next request
@@ -49,23 +52,25 @@ export function openConnection(
 ): Connection {
   let settle: Settle | null = null
   let text = ''
-  const socket: Socket = connect({ host: to.host, port: to.port, noDelay: true })
+  const onread = { buffer: READ, callback: (bytes: number) => heard(READ.toString('latin1', 0, bytes)) }
+  const socket: Socket = connect({ host: to.host, port: to.port, noDelay: true, onread })
   const over = (answer: Reply | Error): void => {
     const told = settle
     settle = null
     told?.(answer)
   }
-  socket.setEncoding('latin1')
   socket.setTimeout(to.timeoutMs, () => {
     if (settle !== null) socket.destroy(new Error(`no answer within ${to.timeoutMs} ms`))
   })
-  socket.on('data', (chunk: string) => {
+  /** @returns always true: read on */
+  const heard = (chunk: string): boolean => {
     text += chunk
     try {
       const found = replyIn(text)
-      if (found === null) return
-      if (settle === null || text.length > found.length)
+      if (found === null) return true
+      if (settle === null || text.length > found.length) {
         throw new Error(`bytes that nobody asked for: ${text.slice(0, 80)}`)
+      }
       text = ''
       over(found.reply)
       if (found.reply.header('connection') === 'close') socket.end()
@@ -73,7 +78,8 @@ export function openConnection(
     } catch (error) {
       socket.destroy(error instanceof Error ? error : new Error(String(error)))
     }
-  })
+    return true
+  }
   socket.on('error', (error) => over(error))
   socket.on('close', () => {
     over(new Error('the connection was closed before the whole answer had come'))

@@ -1,38 +1,38 @@
-// Owns the load of the proof, a process of its own: requests at a steady rate, due by the clock whether or not answers come.
+// Owns the load of the proof, a process of its own: requests at a steady rate, whether or not answers come.
 //
-// It opens as many connections as are needed, keeps them, and repeats nothing: what goes wrong is counted.
+// It opens as many connections as are needed, keeps them, and repeats nothing: what goes wrong is counted. A stall is caught up for
+// half a second; beyond that the rate was not reached, and the counts of each second show it.
 import { type Connection, openConnection, type Reply } from './connection.ts'
 import { judgeOf, type Verdict } from './page.ts'
 import { type LoadMessage, type LoadOrder, Tally } from './tally.ts'
 
 const TICK_MS = 4
 const ANSWER_TIMEOUT_MS = 20_000
-/** A request that finds them all busy waits for one, and its wait counts. */
-const MAX_CONNECTIONS = 900
+const MAX_CONNECTIONS = 500
+const CATCH_UP_MS = 500
 
 const tally = new Tally()
 /** First come, first served: none lies idle long enough to be closed by the other side. */
 const idle: Connection[] = []
-const queue: { readonly path: string; readonly dueMs: number }[] = []
 let stopping = false
-let startedMs = 0
 
 function begin(order: LoadOrder): void {
   const judge = judgeOf(order.builds)
-  startedMs = performance.now()
+  const startedMs = performance.now()
+  let lastMs = startedMs
+  /** Requests that are due. */
+  let due = 1
 
-  const settle = (dueMs: number, answer: Reply | Error): void => {
+  const settle = (sentMs: number, answer: Reply | Error): void => {
     const nowMs = performance.now()
     const failed = answer instanceof Error
     const verdict: Verdict = failed ? { kind: 'failed', why: answer.message } : judge(answer.status, answer.body)
     const [node, met] = failed ? ['', false] : [answer.header('x-node') || 'balancer', answer.header('x-met') === '1']
-    tally.settle(verdict, node, met, nowMs - startedMs, nowMs - dueMs)
+    tally.settle(verdict, { node, met, atMs: nowMs - startedMs, tookMs: nowMs - sentMs })
   }
 
-  const feed = (connection: Connection): void => {
-    const next = queue.shift()
-    if (next !== undefined) connection.get(next.path, (answer) => settle(next.dueMs, answer))
-    else if (stopping) connection.close()
+  const rest = (connection: Connection): void => {
+    if (stopping) connection.close()
     else idle.push(connection)
   }
 
@@ -42,32 +42,42 @@ function begin(order: LoadOrder): void {
     if (at >= 0) idle.splice(at, 1)
   }
 
-  const serve = (): void => {
-    while (queue.length > 0) {
-      const free = idle.shift()
-      if (free !== undefined) feed(free)
-      else if (tally.connections < MAX_CONNECTIONS) {
-        tally.connections += 1
-        feed(openConnection({ ...order, timeoutMs: ANSWER_TIMEOUT_MS }, feed, gone))
-      } else return
+  /** Null when all are busy. */
+  const free = (): Connection | null => {
+    const resting = idle.shift()
+    if (resting !== undefined) return resting
+    if (tally.connections >= MAX_CONNECTIONS) return null
+    tally.connections += 1
+    return openConnection({ ...order, timeoutMs: ANSWER_TIMEOUT_MS }, rest, gone)
+  }
+
+  const send = (nowMs: number): void => {
+    for (; due >= 1; due -= 1) {
+      const connection = free()
+      if (connection === null) return
+      const workMs = order.workMs[tally.sent % order.workMs.length] ?? 0
+      tally.sent += 1
+      connection.get(`/page?ms=${workMs}`, (answer) => settle(nowMs, answer))
     }
   }
 
   const tick = (): void => {
-    const due = Math.floor(((performance.now() - startedMs) * order.perSecond) / 1_000)
-    while (!stopping && tally.due < due) {
-      const workMs = order.workMs[tally.due % order.workMs.length] ?? 0
-      tally.offeredMs = (tally.due * 1_000) / order.perSecond
-      const dueMs = startedMs + tally.offeredMs
-      queue.push({ path: `/page?ms=${workMs}`, dueMs })
-      tally.due += 1
+    const nowMs = performance.now()
+    due = Math.min((CATCH_UP_MS * order.perSecond) / 1_000, due + ((nowMs - lastMs) * order.perSecond) / 1_000)
+    lastMs = nowMs
+    if (stopping) {
+      finish()
+    } else {
+      tally.sendingMs = nowMs - startedMs
+      send(nowMs)
     }
-    serve()
-    if (stopping) for (const connection of idle.splice(0)) connection.close()
-    if (stopping && tally.settled === tally.due) {
-      clearInterval(ticking)
-      process.send?.(tally.report({ atEnd: true }), () => process.exit(0))
-    }
+  }
+
+  const finish = (): void => {
+    for (const connection of idle.splice(0)) connection.close()
+    if (tally.open > 0) return
+    clearInterval(ticking)
+    process.send?.(tally.report({ atEnd: true }), () => process.exit(0))
   }
   const ticking = setInterval(tick, TICK_MS)
 }

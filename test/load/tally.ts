@@ -23,12 +23,12 @@ export interface NodeTally {
 }
 
 export interface LoadReport {
-  /** All requests that were due: each is in exactly one of the four below. */
-  readonly due: number
+  /** Each request that was sent is in exactly one of the four below. */
+  readonly sent: number
   readonly served: number
   readonly mixed: number
   readonly failed: number
-  /** Sent, or still waiting for a connection. */
+  /** Not answered yet. */
   readonly open: number
   /** Pages that were in work while the link moved, mixed or not. */
   readonly met: number
@@ -37,44 +37,47 @@ export interface LoadReport {
   readonly nodes: Readonly<Record<string, NodeTally>>
   /** Answers in each second since the first request. */
   readonly seconds: readonly number[]
-  /** From the first request to the last one that was due. */
-  readonly offeredMs: number
-  /**
-   * From the moment a request was due to its whole answer, in milliseconds; a count for each whole millisecond, the last one for all above.
-   * Empty until the end.
-   */
-  readonly waits: readonly number[]
+  /** For how long requests were sent. */
+  readonly sendingMs: number
+  /** How long answers took, in milliseconds: a count for each whole millisecond, the last one for all above. Empty until the end. */
+  readonly took: readonly number[]
   readonly connections: number
 }
 
 const MAX_REASONS = 5
-const MAX_WAIT_MS = 10_000
+const LONGEST_MS = 10_000
+
+interface Answered {
+  /** Who answered, "" when nobody did. */
+  readonly node: string
+  /** The link moved while the page was in work. */
+  readonly met: boolean
+  /** Since the first request. */
+  readonly atMs: number
+  readonly tookMs: number
+}
 
 /** Counts what it is told. */
 export class Tally {
   readonly #nodes: Record<string, NodeTally> = {}
   readonly #why: string[] = []
   readonly #seconds: number[] = []
-  readonly #waits = new Array<number>(MAX_WAIT_MS + 1).fill(0)
+  readonly #took = new Array<number>(LONGEST_MS + 1).fill(0)
   readonly #counts = { served: 0, mixed: 0, failed: 0 }
   #met = 0
-  due = 0
-  offeredMs = 0
+  sent = 0
+  sendingMs = 0
   connections = 0
 
-  get settled(): number {
-    return this.#counts.served + this.#counts.mixed + this.#counts.failed
+  get open(): number {
+    return this.sent - this.#counts.served - this.#counts.mixed - this.#counts.failed
   }
 
-  /**
-   * @param node who answered, "" when nobody did
-   * @param atMs since the first request was due
-   */
-  settle(verdict: Verdict, node: string, met: boolean, atMs: number, waitedMs: number): void {
+  settle(verdict: Verdict, { node, met, atMs, tookMs }: Answered): void {
     this.#counts[verdict.kind] += 1
     if (met) this.#met += 1
-    const wait = Math.min(MAX_WAIT_MS, Math.floor(waitedMs))
-    this.#waits[wait] = (this.#waits[wait] ?? 0) + 1
+    const whole = Math.min(LONGEST_MS, Math.floor(tookMs))
+    this.#took[whole] = (this.#took[whole] ?? 0) + 1
     if (verdict.kind !== 'served' && this.#why.length < MAX_REASONS)
       this.#why.push(`${node || 'nobody'}: ${verdict.why}`)
     if (node === '') return
@@ -91,27 +94,37 @@ export class Tally {
 
   report(options: { readonly atEnd: boolean }): LoadReport {
     return {
-      due: this.due,
+      sent: this.sent,
       ...this.#counts,
-      open: this.due - this.settled,
+      open: this.open,
       met: this.#met,
       why: this.#why,
       nodes: this.#nodes,
       seconds: this.#seconds,
-      offeredMs: this.offeredMs,
-      waits: options.atEnd ? this.#waits : [],
+      sendingMs: this.sendingMs,
+      took: options.atEnd ? this.#took : [],
       connections: this.connections,
     }
   }
 }
 
-/** The wait, in whole milliseconds, that this share of the requests did not exceed. */
-export function waitAt(report: Pick<LoadReport, 'waits'>, share: number): number {
-  const total = report.waits.reduce((sum, count) => sum + count, 0)
+/** The time, in whole milliseconds, that this share of the answers did not exceed. */
+export function tookAt({ took }: Pick<LoadReport, 'took'>, share: number): number {
+  const total = took.reduce((sum, count) => sum + count, 0)
   let seen = 0
-  for (const [ms, count] of report.waits.entries()) {
+  for (const [ms, count] of took.entries()) {
     seen += count
     if (seen >= total * share) return ms
   }
-  return MAX_WAIT_MS
+  return LONGEST_MS
+}
+
+/** Answers a second while requests were sent: of all whole seconds together, and in the lowest of them. */
+export function ratesOf({ seconds, sendingMs }: Pick<LoadReport, 'seconds' | 'sendingMs'>): {
+  readonly average: number
+  readonly lowest: number
+} {
+  const whole = Array.from({ length: Math.floor(sendingMs / 1_000) }, (_, at) => seconds[at] ?? 0)
+  if (whole.length === 0) return { average: 0, lowest: 0 }
+  return { average: whole.reduce((sum, count) => sum + count, 0) / whole.length, lowest: Math.min(...whole) }
 }

@@ -1,6 +1,6 @@
 // Owns what the load proof proves: the sentences for which a run fails, and the figures it prints.
 import type { Findings } from './course.ts'
-import { waitAt } from './tally.ts'
+import { ratesOf, tookAt } from './tally.ts'
 
 /** What the control must show at least, or the load could not have found a mixed page in the other run either. */
 const CONTROL_SHARE = 0.01
@@ -9,7 +9,7 @@ const CONTROL_SHARE = 0.01
 function unsound({ course, load, swaps, counted, balancer }: Findings): readonly string[] {
   const said: string[] = []
   if (load.open > 0) said.push(`${load.open} requests were never answered`)
-  if (load.due !== load.served + load.mixed + load.failed + load.open) said.push('the counts do not add up')
+  if (load.sent !== load.served + load.mixed + load.failed + load.open) said.push('the counts do not add up')
   if (swaps.length !== course.swaps) said.push(`${swaps.length} swaps were seen, not ${course.swaps}`)
   if (counted.swapped !== course.swaps) said.push(`the pullers counted ${counted.swapped} swaps, not ${course.swaps}`)
   if (counted.reverted + counted.failed > 0) {
@@ -44,8 +44,8 @@ export function broken(findings: Findings): readonly string[] {
 export function toothless(findings: Findings, share = CONTROL_SHARE): readonly string[] {
   const { load } = findings
   const said = [...unsound(findings)]
-  if (load.mixed === 0 || load.mixed < share * load.due)
-    said.push(`only ${percent(load.mixed, load.due)} of the pages were mixed`)
+  if (load.mixed === 0 || load.mixed < share * load.sent)
+    said.push(`only ${percent(load.mixed, load.sent)} of the pages were mixed`)
   if (load.mixed > load.met) said.push(`${load.mixed} pages were mixed, but only ${load.met} met a swap`)
   return said
 }
@@ -61,7 +61,7 @@ function median(numbers: readonly number[]): number {
 /** The figures of a run, a line each. */
 export function figures(findings: Findings): readonly string[] {
   const { course, load, swaps, counted, waited, balancer, ms } = findings
-  const full = load.seconds.slice(0, Math.floor(load.offeredMs / 1_000))
+  const { average, lowest } = ratesOf(load)
   const took = swaps.map((swap) => swap.ms)
   const { answers } = balancer
   const others = Object.entries(answers).flatMap(([of, count]) =>
@@ -69,11 +69,11 @@ export function figures(findings: Findings): readonly string[] {
   )
   return [
     `${counted.swapped} swaps on ${course.nodes} nodes in ${(ms / 1_000).toFixed(1)} s; median ${Math.round(median(took))} ms, longest ${Math.round(Math.max(...took))} ms from order to in service`,
-    `${load.due} requests due: ${load.served} served, ${load.failed} failed, ${load.mixed} mixed`,
-    `answered a second: ${Math.round(((load.served + load.mixed) * 1_000) / load.offeredMs)} on the average, ${Math.min(...full)} in the lowest; fewest answers during a swap: ${Math.min(...swaps.map(({ answered }) => answered))}`,
-    `from due to answered: p50 ${waitAt(load, 0.5)} ms, p99 ${waitAt(load, 0.99)} ms, p99.9 ${waitAt(load, 0.999)} ms, longest ${waitAt(load, 1)} ms`,
-    `pages in work while the link moved: ${load.met} (${percent(load.met, load.due)} of all), of them mixed: ${percent(load.mixed, load.met)}`,
-    `pages mixed: ${percent(load.mixed, load.due)} of all`,
+    `${load.sent} requests: ${load.served} served, ${load.failed} failed, ${load.mixed} mixed`,
+    `answered a second: ${Math.round(average)} on the average, ${lowest} in the lowest; fewest answers during a swap: ${Math.min(...swaps.map(({ answered }) => answered))}`,
+    `answers took: p50 ${tookAt(load, 0.5)} ms, p99 ${tookAt(load, 0.99)} ms, p99.9 ${tookAt(load, 0.999)} ms, longest ${tookAt(load, 1)} ms`,
+    `pages in work while the link moved: ${load.met} (${percent(load.met, load.sent)} of all), of them mixed: ${percent(load.mixed, load.met)}`,
+    `pages mixed: ${percent(load.mixed, load.sent)} of all`,
     `drains that found requests in work: ${waited} of ${counted.swapped}`,
     `HAProxy: ${answers['2xx']} 2xx${others.map((other) => `, ${other}`).join('')}; ${balancer.broken} broken, ${balancer.retried} retried, ${balancer.refused} refused, ${balancer.failedChecks} failed checks`,
   ]

@@ -4,11 +4,11 @@ import { test } from 'node:test'
 import { replyIn } from '#test/load/connection.ts'
 import type { Findings } from '#test/load/course.ts'
 import { judgeOf, pageFile } from '#test/load/page.ts'
-import { type LoadReport, Tally, waitAt } from '#test/load/tally.ts'
+import { type LoadReport, Tally, tookAt } from '#test/load/tally.ts'
 import { broken, figures, toothless } from '#test/load/verdict.ts'
 
 const LOAD: LoadReport = {
-  due: 1_000,
+  sent: 1_000,
   served: 1_000,
   mixed: 0,
   failed: 0,
@@ -17,8 +17,8 @@ const LOAD: LoadReport = {
   why: [],
   nodes: { 'node-1': { answered: 500, turns: 1, build: 'b' }, 'node-2': { answered: 500, turns: 1, build: 'b' } },
   seconds: [500, 500],
-  offeredMs: 2_000,
-  waits: [0, 1_000],
+  sendingMs: 2_000,
+  took: [0, 1_000],
   connections: 10,
 }
 const BALANCER: Findings['balancer'] = {
@@ -77,7 +77,7 @@ for (const [what, findings, sentence] of [
   ['drains that never waited', { ...WELL, waited: 0 }, /^no drain ever found a request in work/],
   ['a retry', { ...WELL, balancer: { ...BALANCER, retried: 1 } }, /^HAProxy sent 1 requests once more$/],
   ['a broken connection', { ...WELL, balancer: { ...BALANCER, broken: 1 } }, /^HAProxy counted 1 broken/],
-  ['counts of HAProxy that differ', withLoad({ due: 999, served: 999 }), /^HAProxy gave 1000 .* the load got 999$/],
+  ['counts of HAProxy that differ', withLoad({ sent: 999, served: 999 }), /^HAProxy gave 1000 .* the load got 999$/],
 ] as const) {
   test(`told: ${what}`, () => {
     assert.ok(
@@ -120,19 +120,21 @@ test('an answer is read when all of it has come, and by its length', () => {
   assert.throws(() => replyIn('HTTP/1.1 200 OK\r\n\r\n'), /not an answer/)
 })
 
-test('waits are counted to the millisecond, and turns by node', () => {
+test('times are counted to the millisecond, answers to the second, and turns by node', () => {
   const tally = new Tally()
-  tally.due = 100
+  tally.sent = 101
   for (let ms = 1; ms <= 100; ms += 1) {
-    tally.settle({ kind: 'served', build: ms <= 50 ? 'a' : 'b' }, 'node-1', false, ms * 20, ms)
+    const build = ms <= 50 ? 'a' : 'b'
+    tally.settle({ kind: 'served', build }, { node: 'node-1', met: false, atMs: ms * 20, tookMs: ms })
   }
   const report = tally.report({ atEnd: true })
-  assert.deepEqual([waitAt(report, 0.5), waitAt(report, 0.99), waitAt(report, 1)], [50, 99, 100])
+  assert.deepEqual([tookAt(report, 0.5), tookAt(report, 0.99), tookAt(report, 1)], [50, 99, 100])
   assert.deepEqual(report.nodes, { 'node-1': { answered: 100, turns: 1, build: 'b' } })
   assert.deepEqual(report.seconds, [49, 50, 1])
+  assert.equal(report.open, 1)
 })
 
 test('the figures name the average and the lowest second', () => {
-  const said = figures(withLoad({ seconds: [600, 400] })).join('\n')
+  const said = figures(withLoad({ seconds: [600, 400, 3] })).join('\n')
   assert.match(said, /answered a second: 500 on the average, 400 in the lowest/)
 })
