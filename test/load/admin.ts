@@ -1,4 +1,4 @@
-// Owns talking to HAProxy's admin socket; as a program it is the hook that takes a node out and puts it back: node admin.ts SOCKET COMMAND.
+// Owns talking to HAProxy's admin socket; as a program it says one command, like the hook that puts a node back: node admin.ts SOCKET COMMAND.
 import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
 

@@ -7,6 +7,7 @@ import type { TestContext } from 'node:test'
 import { end, hasEnded, mortal } from '#test/support/child.ts'
 import { until } from '#test/support/until.ts'
 import { askAdmin } from './admin.ts'
+import { isBack, isFront, isServer, type Row, rowsOf } from './stat.ts'
 
 export interface Backend {
   readonly name: string
@@ -32,7 +33,7 @@ export interface Balancer {
   counts(): Promise<BalancerCounts>
 }
 
-/** One thread, so that a command to its socket is over, for every request, when it is answered. Nothing is retried: failures must show. */
+/** One thread, so that no request is given to a node once the command that drains it is answered. Nothing is retried: failures must show. */
 function configOf(socket: string, host: string, port: number, nodes: readonly Backend[]): string {
   const servers = nodes.map(({ name, host: at, port: on }) => `  server ${name} ${at}:${on} check`)
   return `global
@@ -89,22 +90,6 @@ export async function startBalancer(
   await until('HAProxy finds every node healthy', async () => (await up()) === nodes.length, 20_000)
   return { counts: async () => countsIn(rowsOf(await stat())) }
 }
-
-type Row = Readonly<Record<string, string>>
-
-/** `show stat`: one line of comma-separated values for each frontend, server and backend. */
-function rowsOf(csv: string): readonly Row[] {
-  const [head = '', ...lines] = csv.trim().split('\n')
-  const names = head.replace(/^# /, '').split(',')
-  return lines.map((line) => {
-    const values = line.split(',')
-    return Object.fromEntries(names.map((name, at) => [name, values[at] ?? '']))
-  })
-}
-
-const isFront = (row: Row): boolean => row.svname === 'FRONTEND'
-const isBack = (row: Row): boolean => row.svname === 'BACKEND'
-const isServer = (row: Row): boolean => !isFront(row) && !isBack(row)
 
 function countsIn(rows: readonly Row[]): BalancerCounts {
   const sum = (kind: (row: Row) => boolean, ...columns: readonly string[]): number =>

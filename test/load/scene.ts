@@ -44,12 +44,16 @@ export interface Scene {
 
 /** What an operator would write for an application behind HAProxy. */
 function pullerConfig(node: Backend, metrics: string, socket: string, drained: boolean): Record<string, unknown> {
-  const admin = join(import.meta.dirname, 'admin.ts')
-  const tell = (state: string) => [process.execPath, admin, socket, `set server nodes/${node.name} state ${state}`]
+  const script = (name: string) => [process.execPath, join(import.meta.dirname, name), socket]
+  const server = `nodes/${node.name}`
   const url = `http://${node.host}:${node.port}`
+  const hooks = {
+    beforeDrain: [...script('leave.ts'), server, `${url}/active`],
+    afterVerify: [...script('admin.ts'), `set server ${server} state ready`],
+  }
   return {
     drain: { kind: 'http', url: `${url}/active`, timeoutSeconds: 30, intervalMs: 25, onTimeout: 'abort' },
-    ...(drained && { hooks: { beforeDrain: tell('drain'), afterVerify: tell('ready') } }),
+    ...(drained && { hooks }),
     verify: { http: `${url}/healthz`, healthySeconds: 0.1, intervalMs: 50, timeoutSeconds: 20 },
     rearm: { delaySeconds: 0, spreadSeconds: 0 },
     metrics: { listen: metrics },
