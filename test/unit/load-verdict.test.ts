@@ -134,7 +134,8 @@ test('times are counted to the millisecond, answers to the second, and turns by 
   assert.equal(report.open, 1)
 })
 
-test('the figures name the average and the lowest second', () => {
-  const said = figures(withLoad({ seconds: [600, 400, 3] })).join('\n')
-  assert.match(said, /answered a second: 500 on the average, 400 in the lowest/)
+test('the figures name the average and the lowest second, and say when the rate was not reached', () => {
+  const of = (...seconds: readonly number[]) => figures(withLoad({ seconds: [...seconds, 3] })).join('\n')
+  assert.match(of(600, 400), /answered a second: 500 on the average, 400 in the lowest;/)
+  assert.match(of(500, 400), /450 on the average, 400 in the lowest \(the rate of 500 WAS NOT REACHED\);/)
 })
