@@ -3,6 +3,8 @@ import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
 import { join, posix } from 'node:path'
 import { test } from 'node:test'
+import { PAGE, performancePage } from '#bench/doc/page.ts'
+import { RESULTS, readResults } from '#bench/kit/result.ts'
 import { MACHINE_DOC, machineDoc } from '#test/support/machine-doc.ts'
 import { filesMatching, PROJECT, readText } from '#test/support/source.ts'
 
@@ -21,6 +23,10 @@ test('every link of the documents leads to a file', () => {
 
 test('the diagram of a node is printed from the table it runs by', () => {
   assert.equal(readText(MACHINE_DOC), machineDoc(), 'stale: npm run docs')
+})
+
+test('the page of figures is printed from the results that are kept', () => {
+  assert.equal(readText(PAGE), performancePage(readResults(RESULTS)), 'stale: npm run bench:doc')
 })
 
 test('the README is a screen and a half, and names the two commands that exist', () => {
