@@ -3,10 +3,15 @@ import type { Findings } from './kit/result.ts'
 import type { Say } from './kit/rounds.ts'
 import type { Scope } from './kit/scope.ts'
 import type { Tools } from './kit/tools.ts'
+import { benchPublish } from './publish/publish.ts'
+import { benchPuller } from './puller/facts.ts'
+import { benchRollback } from './puller/rollback.ts'
+import { benchWake, CROWDS, SMALL_CROWDS } from './puller/wake.ts'
+import { benchPush } from './push/push.ts'
 import { benchChange } from './staging/change.ts'
 import { benchFull, type StagingBench } from './staging/full.ts'
 import { makeWorld, type World } from './staging/world.ts'
-import { SIZES } from './trees/make.ts'
+import { SIZES, type Size } from './trees/make.ts'
 
 export interface Settings {
   readonly quick: boolean
@@ -19,25 +24,42 @@ export interface Settings {
   readonly say: Say
 }
 
-/** Trees of a size are made once in a run, for all benches that want them. */
-const worlds = new WeakMap<Scope, Map<string, Promise<World>>>()
+/** Trees of a size are made once in a run, for all benches that can do with as many rounds. */
+const worlds = new WeakMap<Scope, Map<string, { readonly rounds: number; readonly world: Promise<World> }>>()
 
-function staging(name: '20k' | '60k', bench: (bench: StagingBench) => Promise<Findings>) {
-  return async ({ quick, rounds, seed, tools, scope, say }: Settings): Promise<Findings> => {
-    const size = quick ? SIZES.tiny : SIZES[name]
-    const made = worlds.get(scope) ?? new Map<string, Promise<World>>()
-    worlds.set(scope, made)
-    const world = made.get(size.name) ?? makeWorld(scope, size, rounds, seed, say)
-    made.set(size.name, world)
-    return await bench({ scope, world: await world, tools, rounds, say })
+async function worldOf({ scope, seed, say }: Settings, size: Size, rounds: number): Promise<World> {
+  const made = worlds.get(scope) ?? new Map<string, { rounds: number; world: Promise<World> }>()
+  worlds.set(scope, made)
+  const there = made.get(size.name)
+  if (there !== undefined && there.rounds >= rounds) return await there.world
+  const world = makeWorld(scope, size, rounds, seed, say)
+  made.set(size.name, { rounds, world })
+  return await world
+}
+
+/** @param builds of how many N+1 it makes use: one for each round unless told */
+function on(
+  name: keyof typeof SIZES,
+  bench: (bench: StagingBench, quick: boolean) => Promise<Findings>,
+  builds?: number,
+) {
+  return async (settings: Settings): Promise<Findings> => {
+    const { quick, rounds, tools, scope, say } = settings
+    const world = await worldOf(settings, quick ? SIZES.tiny : SIZES[name], builds ?? rounds)
+    return await bench({ scope, world, tools, rounds, say }, quick)
   }
 }
 
 export const BENCHES = {
-  'full-20k': staging('20k', benchFull),
-  'change-20k': staging('20k', benchChange),
-  'full-60k': staging('60k', benchFull),
-  'change-60k': staging('60k', benchChange),
+  'full-20k': on('20k', benchFull),
+  'change-20k': on('20k', benchChange),
+  'full-60k': on('60k', benchFull),
+  'change-60k': on('60k', benchChange),
+  rollback: on('60k', (bench, quick) => benchRollback(bench, quick ? 3 : 30), 0),
+  wake: on('small', (bench, quick) => benchWake(bench, quick ? SMALL_CROWDS : CROWDS), 0),
+  puller: on('60k', (bench, quick) => benchPuller(bench, quick ? 1 : 60), 0),
+  publish: on('60k', benchPublish, 1),
+  push: on('small', (bench, quick) => benchPush(bench, quick ? 2 : 8)),
 } as const satisfies Record<string, (settings: Settings) => Promise<Findings>>
 
 export type BenchName = keyof typeof BENCHES

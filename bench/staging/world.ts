@@ -1,5 +1,5 @@
 // Owns what the staging benches of one size share: three generations of a tree, published, and served to everyone from one place.
-import { mkdirSync, symlinkSync } from 'node:fs'
+import { mkdirSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileStore } from '#adapters/file/store.ts'
 import { memoryCatalog } from '#adapters/memory/catalog.ts'
@@ -10,7 +10,7 @@ import { run } from '#bench/kit/run.ts'
 import type { Scope } from '#bench/kit/scope.ts'
 import { startServer, type WebServer } from '#bench/store/server.ts'
 import { type Change, changeTree } from '#bench/trees/change.ts'
-import { planTree, type Size, type Tree, writeTree } from '#bench/trees/make.ts'
+import { planTree, type Size, secondsOf, type Tree, writeTree } from '#bench/trees/make.ts'
 import { publishBuild } from '#conductor/shell/publish.ts'
 import type { BuildId, Name } from '#fleet/build.ts'
 import { objectsOf } from '#fleet/manifest.ts'
@@ -57,14 +57,17 @@ export async function makeWorld(scope: Scope, size: Size, rounds: number, seed: 
   const first = { dir: join(sources, 'b0'), tree }
   mkdirSync(first.dir)
   writeTree(first.dir, tree, seed)
+  sign(first.dir, 'b0', 0)
   const before = await publish('b0', first, [])
   const changed = await changeTree(before, join(sources, 'b1'), seed + 100, 1)
+  sign(join(sources, 'b1'), 'b1', 1)
   const now = await publish('b1', { dir: join(sources, 'b1'), tree: changed.tree }, [before])
   const next: World['next'][number][] = []
   for (let round = 1; round <= rounds; round += 1) {
     say(`making and publishing what is staged in round ${round} of ${rounds}`)
     const name = `b2-${round}`
     const change = await changeTree(now, join(sources, name), seed + 1_000 * round, 2)
+    sign(join(sources, name), name, 2)
     const published = await publish(name, { dir: join(sources, name), tree: change.tree }, [now, before])
     next.push({ ...published, change })
   }
@@ -83,6 +86,15 @@ export async function makeWorld(scope: Scope, size: Size, rounds: number, seed: 
     artifactUrl: (client, { build }) => server.url(client, `store/${objectsOf.artifact(build)}`),
     artifactFile: ({ build }) => join(dir, 'store', objectsOf.artifact(build)),
   }
+}
+
+/** A file that names the build, as an application needs it to say who it is; beyond what the change counts. */
+function sign(dir: string, name: string, version: number): void {
+  const at = join(dir, 'BUILD')
+  // A new file: the one that is there belongs to the older build as well.
+  rmSync(at, { force: true })
+  writeFileSync(at, `${name}\n`)
+  utimesSync(at, secondsOf(version), secondsOf(version))
 }
 
 function publisher(directory: string) {

@@ -16,6 +16,7 @@ export interface Size {
 export const SIZES = {
   '20k': { name: '20k', files: 20_000, bytes: 200e6, largeBytes: 20e6 },
   '60k': { name: '60k', files: 60_000, bytes: 1_000e6, largeBytes: 100e6 },
+  small: { name: 'small', files: 1_000, bytes: 10e6, largeBytes: 1e6 },
   tiny: { name: 'tiny', files: 300, bytes: 4e6, largeBytes: 1e6 },
 } as const satisfies Record<string, Size>
 
