@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util'
 import { BENCHES, type BenchName, type Settings } from './benches.ts'
 import { holds, machineFacts, type Promised, RESULTS, type Result, readResults, writeResult } from './kit/result.ts'
 import type { Say } from './kit/rounds.ts'
-import { openScope } from './kit/scope.ts'
+import { openScope, type Scope } from './kit/scope.ts'
 import { medianRows, textTable } from './kit/table.ts'
 import { findTools, need, type Tool, versionsOf } from './kit/tools.ts'
 
@@ -15,12 +15,14 @@ const USAGE = `npm run bench -- [NAME…] [options]
   --seed N       of the trees and of what changes; default 1
   --dir DIR      scratch files, about 12 GB, on the disk that is measured; default the directory for temporary files
   --out DIR      where the JSON goes; default bench/results, with --quick nowhere
+  --without A,B  leave these others out, such as casync,desync
   --partial      leave out what is not installed, instead of stopping
 names: ${Object.keys(BENCHES).join(' ')}; default all of them, in this order
 `
 
 const OPTIONS = {
   quick: { type: 'boolean', default: false },
+  without: { type: 'string', default: '' },
   partial: { type: 'boolean', default: false },
   rounds: { type: 'string' },
   seed: { type: 'string', default: '1' },
@@ -39,8 +41,9 @@ export async function main(argv: readonly string[], write: Say): Promise<number>
     return unknown === undefined ? 0 : 2
   }
   const out = values.out ?? (values.quick ? null : RESULTS)
-  const tools = findTools()
-  if (!values.partial) for (const tool of TOOLS) need(tools, tool)
+  const without = values.without.split(',')
+  const tools = findTools(without)
+  if (!values.partial) for (const tool of TOOLS) if (!without.includes(tool)) need(tools, tool)
   const scope = openScope(resolve(values.dir))
   const settings: Settings = {
     quick: values.quick,
@@ -52,17 +55,41 @@ export async function main(argv: readonly string[], write: Say): Promise<number>
     say: (text) => write(`  ${text}`),
   }
   const results: Result[] = []
+  const failed: string[] = []
   await using _ = scope
+  using _signals = stopBySignal(scope)
   for (const name of names as BenchName[]) {
     write(`== ${name}`)
-    const result = await runOne(name, settings)
-    results.push(result)
-    write(tableOf(result))
-    if (out !== null) writeResult(out, result)
+    try {
+      const result = await runOne(name, settings)
+      results.push(result)
+      write(tableOf(result))
+      if (out !== null) writeResult(out, result)
+    } catch (error) {
+      // The others are worth having all the same; this one can be run again by its name.
+      failed.push(name)
+      write(`  ${name} failed: ${error instanceof Error ? error.stack : String(error)}`)
+    }
   }
   const told = out === null ? results : readResults(out)
   write(`\n== promises\n${promiseTable(told.flatMap(({ promises }) => promises))}`)
-  return 0
+  if (failed.length > 0) write(`\nfailed, with nothing kept: ${failed.join(' ')}`)
+  return failed.length > 0 ? 1 : 0
+}
+
+/** An interrupted run leaves nothing behind either. */
+function stopBySignal(scope: Scope): Disposable {
+  const stop = async (): Promise<void> => {
+    await scope[Symbol.asyncDispose]()
+    process.exit(130)
+  }
+  const signals = ['SIGINT', 'SIGTERM'] as const
+  for (const signal of signals) process.once(signal, stop)
+  return {
+    [Symbol.dispose]() {
+      for (const signal of signals) process.off(signal, stop)
+    },
+  }
 }
 
 const TOOLS: readonly Tool[] = ['rsync', 'casync', 'desync', 'tar', 'zstd', 'curl', 'cap', 'sshd', 'git', 'consul']

@@ -1,5 +1,5 @@
 // Owns the other programs that benches measure us against: where they are, and which version each is.
-import { execFileSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
@@ -28,8 +28,9 @@ export type Tool = keyof typeof PLACES
 /** Absolute paths by name; what is not installed is left out. */
 export type Tools = Partial<Readonly<Record<Tool, string>>>
 
-export function findTools(): Tools {
-  const found = (Object.keys(PLACES) as Tool[]).map((tool) => [tool, find(PLACES[tool])] as const)
+export function findTools(without: readonly string[] = []): Tools {
+  const wanted = (Object.keys(PLACES) as Tool[]).filter((tool) => !without.includes(tool))
+  const found = wanted.map((tool) => [tool, find(PLACES[tool])] as const)
   return Object.fromEntries(found.filter(([, path]) => path !== null))
 }
 
@@ -58,11 +59,10 @@ export function versionsOf(tools: Tools): Readonly<Record<string, string>> {
 
 function versionOf(path: string, args: readonly string[]): string {
   if (args.length === 0) return `sha256:${createHash('sha256').update(readFileSync(path)).digest('hex').slice(0, 16)}…`
-  try {
-    const text = execFileSync(path, [...args], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
-    return text.split('\n')[0]?.replace(/\s+/g, ' ').trim() ?? ''
-  } catch (error) {
-    const said = String((error as { stderr?: unknown }).stderr ?? '')
-    return said.split('\n').find((line) => /\d\.\d/.test(line)) ?? 'unknown'
-  }
+  const { stdout, stderr } = spawnSync(path, [...args], { encoding: 'utf8' })
+  const line = `${stdout}\n${stderr}`.split('\n').find((said) => /\d/.test(said)) ?? 'unknown'
+  return line
+    .replaceAll(/[*\s]+/g, ' ')
+    .replace(/ \(x86.*/, '')
+    .trim()
 }

@@ -103,7 +103,8 @@ async function idling(
   seconds: number,
 ): Promise<readonly Measured[]> {
   const { now } = world
-  const fresh = { ...options, root: scope.directory('fresh'), dir: scope.directory('puller'), node: 'node-2' }
+  const storeUrl = world.viewUrl('puller-idle', 'default')
+  const fresh = { ...options, storeUrl, root: scope.directory('fresh'), dir: scope.directory('puller'), node: 'node-2' }
   const consul = await startConsul(scope)
   await consul.kv.put(TARGET_KEY, order(1, now, null))
   say('staging all of it in one puller, then watching two do nothing')

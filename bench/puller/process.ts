@@ -4,6 +4,7 @@ import { appendFileSync, existsSync, readFileSync, statSync, writeFileSync } fro
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { stringify } from 'yaml'
+import { freePort } from '#bench/kit/free-port.ts'
 import type { BuildRef } from '#bench/staging/stager.ts'
 import type { Name } from '#fleet/build.ts'
 import { ALL, type Target } from '#fleet/target.ts'
@@ -86,7 +87,7 @@ export interface PullerOptions {
 export async function startPuller(options: PullerOptions): Promise<PullerProcess> {
   const { dir, root, consul, storeUrl, node = 'node-1', config = {}, env = {} } = options
   const configFile = join(dir, `${node}.yaml`)
-  const port = nextPort()
+  const port = await freePort()
   writeFileSync(
     configFile,
     stringify({
@@ -164,20 +165,13 @@ function cpuMsOf(pid: number | undefined): number {
   return (Number(fields[11]) + Number(fields[12])) * TICK_MS
 }
 
-let ports = 0
-/** Ports of pullers in a bench, away from those that the kernel gives out. */
-function nextPort(): number {
-  ports = (ports + 1) % 10_000
-  return 20_000 + ((process.pid * 7 + ports) % 10_000)
-}
-
 async function until(
   child: ChildProcess,
   what: string,
   dir: string,
   node: string,
   holds: () => Promise<unknown>,
-  everyMs = 20,
+  everyMs = 5,
 ): Promise<void> {
   for (const end = performance.now() + 120_000; !(await holds()); await delay(everyMs)) {
     if (!hasEnded(child) && performance.now() < end) continue

@@ -1,8 +1,8 @@
 // Owns rsync as it is measured against: a local daemon that serves the sources, and what each run says it transferred.
 import { spawn } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
+import { freePort } from '#bench/kit/free-port.ts'
 import { run } from '#bench/kit/run.ts'
 import type { Scope } from '#bench/kit/scope.ts'
 import { end, mortal } from '#test/support/child.ts'
@@ -49,13 +49,4 @@ export async function startRsync(scope: Scope, rsync: string, sources: string): 
     },
     copy: async (from, to) => void (await run([rsync, '-a', '--delete', `${from}/`, `${to}/`])),
   }
-}
-
-/** A port that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await new Promise((resolve) => server.once('listening', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  return typeof address === 'object' && address !== null ? address.port : 0
 }
