@@ -1,7 +1,7 @@
 // Owns the list of benches, by name and in the order in which all of them run.
 import type { Findings } from './kit/result.ts'
 import type { Say } from './kit/rounds.ts'
-import type { Scope } from './kit/scope.ts'
+import { openScope, type Scope } from './kit/scope.ts'
 import type { Tools } from './kit/tools.ts'
 import { benchPublish } from './publish/publish.ts'
 import { benchPuller } from './puller/facts.ts'
@@ -24,17 +24,34 @@ export interface Settings {
   readonly say: Say
 }
 
-/** Trees of a size are made once in a run, for all benches that can do with as many rounds. */
-const worlds = new WeakMap<Scope, Map<string, { readonly rounds: number; readonly world: Promise<World> }>>()
+interface Made {
+  readonly size: Size
+  readonly rounds: number
+  readonly world: World
+  readonly scope: Scope
+}
 
-async function worldOf({ scope, seed, say }: Settings, size: Size, rounds: number): Promise<World> {
-  const made = worlds.get(scope) ?? new Map<string, { rounds: number; world: Promise<World> }>()
+/** Trees of a size are made once in a run, for all benches that can do with as many rounds. */
+const worlds = new WeakMap<Scope, Map<string, Made>>()
+
+/** Two of these at once would need a disk of twice the size. */
+const LARGE_FILES = 10_000
+
+async function worldOf({ scope, dir, seed, say }: Settings, size: Size, rounds: number): Promise<World> {
+  const made = worlds.get(scope) ?? new Map<string, Made>()
   worlds.set(scope, made)
   const there = made.get(size.name)
-  if (there !== undefined && there.rounds >= rounds) return await there.world
-  const world = makeWorld(scope, size, rounds, seed, say)
-  made.set(size.name, { rounds, world })
-  return await world
+  if (there !== undefined && there.rounds >= rounds) return there.world
+  for (const [name, other] of made) {
+    if (name !== size.name && (size.files < LARGE_FILES || other.size.files < LARGE_FILES)) continue
+    made.delete(name)
+    await other.scope[Symbol.asyncDispose]()
+  }
+  const own = openScope(dir)
+  scope.after(() => own[Symbol.asyncDispose]())
+  const world = await makeWorld(own, size, rounds, seed, say)
+  made.set(size.name, { size, rounds, world, scope: own })
+  return world
 }
 
 /** @param builds of how many N+1 it makes use: one for each round unless told */
@@ -44,9 +61,12 @@ function on(
   builds?: number,
 ) {
   return async (settings: Settings): Promise<Findings> => {
-    const { quick, rounds, tools, scope, say } = settings
+    const { quick, rounds, tools, dir, say } = settings
     const world = await worldOf(settings, quick ? SIZES.tiny : SIZES[name], builds ?? rounds)
-    return await bench({ scope, world, tools, rounds, say }, quick)
+    // What a bench makes for itself goes before the next one begins.
+    await using own = openScope(dir)
+    settings.scope.after(() => own[Symbol.asyncDispose]())
+    return await bench({ scope: own, world, tools, rounds, say }, quick)
   }
 }
 

@@ -6,7 +6,7 @@ import { BENCHES, type BenchName, type Settings } from './benches.ts'
 import { holds, machineFacts, type Promised, RESULTS, type Result, readResults, writeResult } from './kit/result.ts'
 import type { Say } from './kit/rounds.ts'
 import { openScope, type Scope } from './kit/scope.ts'
-import { medianRows, textTable } from './kit/table.ts'
+import { medianRows, plain, textTable } from './kit/table.ts'
 import { findTools, need, type Tool, versionsOf } from './kit/tools.ts'
 
 const USAGE = `npm run bench -- [NAME…] [options]
@@ -123,7 +123,7 @@ function promiseTable(promises: readonly Promised[]): string {
     .toSorted((a, b) => a.order - b.order)
     .map((one) => [
       one.text,
-      `${one.measured.toPrecision(3)} ${one.unit}`,
+      `${plain(one.measured)} ${one.unit}`,
       `${one.most} ${one.unit}`,
       holds(one) ? 'yes' : 'NO',
     ])

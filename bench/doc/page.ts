@@ -1,6 +1,6 @@
 // Owns docs/performance.md, printed from the results that lie in bench/results.
 import { holds, type Promised, type Result } from '#bench/kit/result.ts'
-import { markdownTable, medianRows } from '#bench/kit/table.ts'
+import { markdownTable, medianRows, plain } from '#bench/kit/table.ts'
 import { HOW, REASONS, TREES } from './prose.ts'
 
 export const PAGE = 'docs/performance.md'
@@ -32,7 +32,7 @@ function promiseLines(promises: readonly Promised[]): readonly string[] {
   if (promises.length === 0) return ['Nothing was measured yet.', '']
   const rows = promises.map((one) => [
     one.text,
-    figure(one.measured, one.unit),
+    `${plain(one.measured)} ${one.unit}`,
     `${one.most} ${one.unit}`,
     holds(one) ? 'yes' : '**no**',
   ])
@@ -49,10 +49,6 @@ function promiseLines(promises: readonly Promised[]): readonly string[] {
       return reason === undefined ? [] : [`*${text}*: ${reason}`, '']
     }),
   ]
-}
-
-function figure(value: number, unit: string): string {
-  return `${value >= 100 ? Math.round(value).toLocaleString('en') : value.toPrecision(2)} ${unit}`
 }
 
 function machineLines(results: readonly Result[]): readonly string[] {

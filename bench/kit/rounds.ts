@@ -36,16 +36,28 @@ export async function compare(
   for (let round = 0; round < rounds; round += 1) {
     const told: string[] = []
     for (const one of contestants) {
-      await one.prepare?.(round)
-      await settle()
-      const sample = await one.run(round)
-      await one.restore?.(round)
+      const sample = await turn(one, round, settle)
       samples.get(one.name)?.push(sample)
       told.push(`${one.name} ${Math.round(sample.ms ?? Number.NaN)}`)
     }
     say(`round ${round + 1} of ${rounds}, ms: ${told.join(' · ')}`)
   }
   return contestants.map(({ name, what }) => measured(name, what, samples.get(name) ?? []))
+}
+
+async function turn(one: Contestant, round: number, settle: () => Promise<void>): Promise<Sample> {
+  let sample: Sample
+  try {
+    await one.prepare?.(round)
+    await settle()
+    sample = await one.run(round)
+  } catch (error) {
+    // What it started must not disturb whoever comes next; why it failed is what matters.
+    await Promise.resolve(one.restore?.(round)).catch(() => undefined)
+    throw error
+  }
+  await one.restore?.(round)
+  return sample
 }
 
 export function measured(name: string, what: string, samples: readonly Sample[]): Measured {

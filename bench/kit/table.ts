@@ -38,8 +38,13 @@ export function heading(key: string): string {
   return unit === undefined ? spaced : `${spaced} ${UNITS[unit]}`
 }
 
+/** A plain figure: three digits where there is a fraction. */
+export function plain(value: number): string {
+  if (value >= 100) return Math.round(value).toLocaleString('en')
+  return value === 0 ? '0' : value.toPrecision(value >= 10 ? 3 : 2)
+}
+
 /** A figure in the unit of its heading. */
 export function shown(value: number, key: string): string {
-  if (/Bytes$/.test(key)) return (value / 1e6).toFixed(2)
-  return value >= 100 ? Math.round(value).toLocaleString('en') : value.toPrecision(value >= 10 ? 3 : 2)
+  return /Bytes$/.test(key) ? (value / 1e6).toFixed(2) : plain(value)
 }

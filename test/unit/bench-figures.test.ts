@@ -39,6 +39,22 @@ test('contestants take turns, each prepared and settled before and restored afte
   )
 })
 
+test('a contestant that fails is cleaned up after, and its own error is told', async () => {
+  const done: string[] = []
+  const broken: Contestant = {
+    name: 'a',
+    what: '',
+    run: () => Promise.reject(new Error('the disk is full')),
+    restore: async () => {
+      done.push('restored')
+      throw new Error('nothing to restore')
+    },
+  }
+  const settle = () => Promise.resolve()
+  await assert.rejects(() => compare([broken], 2, settle, () => undefined), /the disk is full/)
+  assert.deepEqual(done, ['restored'])
+})
+
 test('a quotient names both sides, and one of a figure that was not measured is an error', () => {
   const measured = [latencies('ours', '', [2, 2, 2]), latencies('theirs', '', [8, 8, 8])]
   assert.deepEqual(ratio(measured, ['ours'], ['theirs', 'p99Ms']), { name: 'ours ms ÷ theirs p99Ms', value: 0.25 })
