@@ -63,10 +63,12 @@ function machineLines(results: readonly Result[]): readonly string[] {
 }
 
 function resultLines({ title, bench, at, rounds, notes, measured, ratios }: Result): readonly string[] {
+  const counted = measured.some(({ medians }) => medians.count !== undefined)
+  const of = counted ? 'medians and 99th percentiles over `count`' : `medians of ${rounds} rounds`
   return [
     `## ${title}`,
     '',
-    `\`npm run bench -- ${bench}\`, ${at.slice(0, 10)}, medians of ${rounds}.`,
+    `\`npm run bench -- ${bench}\`, ${at.slice(0, 10)}, ${of}.`,
     '',
     ...notes.flatMap((note) => [note, '']),
     ...markdownTable(medianRows(measured)),

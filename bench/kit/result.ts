@@ -66,7 +66,11 @@ export function writeResult(dir: string, result: Result): void {
   mkdirSync(dir, { recursive: true })
   const rounded = (_key: string, value: unknown) =>
     typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(6)) : value
-  writeFileSync(join(dir, `${result.bench}.json`), `${JSON.stringify(result, rounded, 2)}\n`)
+  // One sample a line: what differs between two runs is then easy to see.
+  const text = JSON.stringify(result, rounded, 2).replace(/\{\n\s+([^{}[\]]+?)\n\s+\}/g, (_, fields: string) => {
+    return `{ ${fields.replace(/\n\s+/g, ' ')} }`
+  })
+  writeFileSync(join(dir, `${result.bench}.json`), `${text}\n`)
 }
 
 /** All results that lie there, sorted by name; none when there is no such directory. */

@@ -46,5 +46,6 @@ export function plain(value: number): string {
 
 /** A figure in the unit of its heading. */
 export function shown(value: number, key: string): string {
-  return /Bytes$/.test(key) ? (value / 1e6).toFixed(2) : plain(value)
+  if (/Bytes$/.test(key)) return (value / 1e6).toFixed(2)
+  return Number.isInteger(value) ? value.toLocaleString('en') : plain(value)
 }

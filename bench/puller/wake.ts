@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Findings, medianOf } from '#bench/kit/result.ts'
-import { latencies, type Measured, type Say } from '#bench/kit/rounds.ts'
+import { latencies, type Measured, median, percentile, type Say } from '#bench/kit/rounds.ts'
 import { openScope, type Scope } from '#bench/kit/scope.ts'
 import type { StagingBench } from '#bench/staging/full.ts'
 import { bringTo } from '#bench/staging/stager.ts'
@@ -81,16 +81,18 @@ async function wakeCrowd(scope: Scope, watchers: number, writes: number, say: Sa
     }
   }
   await seen('w-0')
-  const wakes: number[] = []
+  const wakes: (readonly number[])[] = []
   for (let write = 1; write <= writes; write += 1) {
     // Long enough that every watcher waits again.
     await delay(Math.max(GAP_MS, watchers / 2))
     const began = sharedNowMs()
     await consul.kv.put(TARGET_KEY, `w-${write}`)
-    wakes.push(...(await seen(`w-${write}`)).map((at) => at - began))
+    wakes.push((await seen(`w-${write}`)).map((at) => at - began))
   }
-  const what = `${watchers.toLocaleString('en')} watchers on one agent, ${writes} writes`
-  return latencies(`watchers-${watchers}`, what, wakes)
+  const what = `${watchers.toLocaleString('en')} on one agent, ${writes} writes; samples are of one write each`
+  // Tens of thousands of wakes: what is kept of each write is its summary, what is told is over all of them.
+  const samples = wakes.map((of) => ({ ms: median(of), p99Ms: percentile(of, 0.99), mostMs: Math.max(...of) }))
+  return { ...latencies(`watchers-${watchers}`, what, wakes.flat()), samples }
 }
 
 /** The kernel's monotonic clock, the same in all processes. */

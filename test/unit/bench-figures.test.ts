@@ -113,6 +113,6 @@ test('what does not hold is said plainly at the top of the page', () => {
     /\| all of the time \| 0\.70 × \| 1 × \| yes \|\n\| half the time \| 0\.70 × \| 0\.5 × \| \*\*no\*\* \|/,
   )
   assert.match(page, /1 of 2 do not hold on this machine/)
-  assert.match(page, /npm run bench -- full-20k`, 2026-11-25, medians of 5/)
+  assert.match(page, /npm run bench -- full-20k`, 2026-11-25, medians and 99th percentiles over `count`/)
   assert.match(performancePage([]), /Nothing was measured yet/)
 })
