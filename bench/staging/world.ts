@@ -53,20 +53,21 @@ export async function makeWorld(scope: Scope, size: Size, rounds: number, seed: 
   mkdirSync(sources)
   const publish = publisher(join(dir, 'store'))
   say(`making ${size.files.toLocaleString('en')} files, ${Math.round(size.bytes / 1e6)} MB`)
+  const more = size.retyped === undefined ? {} : { retyped: size.retyped }
   const tree = planTree(size, seed)
   const first = { dir: join(sources, 'b0'), tree }
   mkdirSync(first.dir)
   writeTree(first.dir, tree, seed)
   sign(first.dir, 'b0', 0)
   const before = await publish('b0', first, [])
-  const changed = await changeTree(before, join(sources, 'b1'), seed + 100, 1)
+  const changed = await changeTree(before, join(sources, 'b1'), seed + 100, 1, more)
   sign(join(sources, 'b1'), 'b1', 1)
   const now = await publish('b1', { dir: join(sources, 'b1'), tree: changed.tree }, [before])
   const next: World['next'][number][] = []
   for (let round = 1; round <= rounds; round += 1) {
     say(`making and publishing what is staged in round ${round} of ${rounds}`)
     const name = `b2-${round}`
-    const change = await changeTree(now, join(sources, name), seed + 1_000 * round, 2)
+    const change = await changeTree(now, join(sources, name), seed + 1_000 * round, 2, more)
     sign(join(sources, name), name, 2)
     const published = await publish(name, { dir: join(sources, name), tree: change.tree }, [now, before])
     next.push({ ...published, change })

@@ -36,16 +36,18 @@ interface Work {
 /**
  * Makes `to` from `from`: hard links for what stays, new files for what changes, so that no other build is touched.
  * @param seed chooses what changes · @param version the number of the new build, which dates what is new in it
+ * @param more other counts than the size of the tree gives
  */
 export async function changeTree(
   from: { readonly dir: string; readonly tree: Tree },
   to: string,
   seed: number,
   version: number,
+  more: Partial<Change['counts']> = {},
 ): Promise<Change> {
   execFileSync('cp', ['-al', from.dir, to])
   const files = [...from.tree].filter(([, node]) => node.type === 'file').length
-  const counts = countsFor(files)
+  const counts = { ...countsFor(files), ...more }
   const work: Work = {
     dir: to,
     tree: new Map(from.tree),
@@ -154,6 +156,7 @@ const RETYPE: readonly ((work: Work, index: number) => void)[] = [
     const [path, other] = [anyFile(work), anyFile(work)]
     const up = '../'.repeat(path.split('/').length - 1)
     write(work, path, { type: 'link', target: `${up}${other}` }, null)
+    work.changed.set(path, Buffer.alloc(0))
   },
   (work) => {
     const path = anyFile(work)
@@ -174,8 +177,9 @@ const RETYPE: readonly ((work: Work, index: number) => void)[] = [
   },
 ]
 
-function anyLink({ tree, random }: Work): string {
-  const links = [...tree].filter(([, node]) => node.type === 'link').map(([path]) => path)
+/** A link that this change has not touched yet. */
+function anyLink({ tree, random, changed }: Work): string {
+  const links = [...tree].filter(([path, node]) => node.type === 'link' && !changed.has(path)).map(([path]) => path)
   return links[pick(random, links.length)] ?? ''
 }
 

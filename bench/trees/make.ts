@@ -11,13 +11,15 @@ export interface Size {
   readonly bytes: number
   /** One file of this length is among them. */
   readonly largeBytes: number
+  /** Changes of type from build to build, where that is not in proportion to the files. */
+  readonly retyped?: number
 }
 
 export const SIZES = {
   '20k': { name: '20k', files: 20_000, bytes: 200e6, largeBytes: 20e6 },
   '60k': { name: '60k', files: 60_000, bytes: 1_000e6, largeBytes: 100e6 },
   small: { name: 'small', files: 1_000, bytes: 10e6, largeBytes: 1e6 },
-  tiny: { name: 'tiny', files: 300, bytes: 4e6, largeBytes: 1e6 },
+  tiny: { name: 'tiny', files: 300, bytes: 4e6, largeBytes: 1e6, retyped: 5 },
 } as const satisfies Record<string, Size>
 
 export type Kind = 'text' | 'noise' | 'mixed'
@@ -45,6 +47,7 @@ const NOISE_ENDS = ['png', 'jpg', 'woff2', 'webp', 'gz']
 const DEEPEST = 8
 const FILES_PER_DIRECTORY = 8
 const FILES_PER_LINK = 600
+const LEAST_LINKS = 10
 /** Sizes are log-normal: most files of a few KiB, a few of megabytes. */
 const SPREAD = 1.6
 const MEDIAN_BYTES = 3_000
@@ -69,7 +72,7 @@ export function planTree(size: Size, seed: number): Tree {
     tree.set(path, { type: 'file', bytes: Math.ceil(bytes * scale), kind: noise ? 'noise' : 'text' })
   }
   tree.set(LARGE_FILE, { type: 'file', bytes: size.largeBytes, kind: 'mixed' })
-  for (let index = 0; index < size.files / FILES_PER_LINK; index += 1) {
+  for (let index = 0; index < Math.max(LEAST_LINKS, size.files / FILES_PER_LINK); index += 1) {
     const target = files[pick(random, files.length)]?.path ?? ''
     tree.set(`vendor/.bin/run-${index}`, { type: 'link', target: `../../${target}` })
   }

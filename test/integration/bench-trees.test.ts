@@ -39,7 +39,7 @@ test('a tree has as many files and bytes as its size says, and the same seed giv
 test('a change makes what it counts, and leaves the build that it was made from alone', async (t) => {
   const { dir, first } = await tree(t)
   const before = treeLines(first.dir, { mtimes: true })
-  const { counts, changedBytes, compressedBytes } = await changeTree(first, join(dir, 'b1'), 7, 1)
+  const { counts, changedBytes, compressedBytes } = await changeTree(first, join(dir, 'b1'), 7, 1, { retyped: 5 })
   assert.deepEqual(treeLines(first.dir, { mtimes: true }), before)
   const [old, now] = [byPath(first.dir), byPath(join(dir, 'b1'))]
   const differing = [...now].filter(([path, line]) => line.startsWith('f') && old.get(path) !== line)
@@ -50,6 +50,9 @@ test('a change makes what it counts, and leaves the build that it was made from 
   assert.ok(differing.some(([path]) => path === LARGE_FILE))
   const gone = [...old.keys()].filter((path) => !now.has(path))
   assert.ok(gone.length >= removed)
+  const typeOf = (line = '-') => line.split(' ')[0]
+  const turns = [...now].map(([path, line]) => `${typeOf(old.get(path))}${typeOf(line)}`)
+  for (const turn of ['fl', 'fd', 'lf', 'df', 'ld']) assert.ok(turns.includes(turn), `a change of type ${turn}`)
   assert.ok(changedBytes > compressedBytes && compressedBytes > 0)
 })
 
