@@ -13,7 +13,7 @@ const ring = v.pipe(
   name,
   v.check((value) => !RESERVED_RINGS.includes(value), 'is a key of the app itself: choose another name for the ring'),
 )
-const seconds = v.pipe(v.number(), v.minValue(0, 'must not be negative'))
+const seconds = v.pipe(v.number(), v.minValue(0, 'must not be negative'), v.finite('must be a number that ends'))
 
 /** `33%`, or the bare number 33. */
 const percent = v.union([

@@ -12,7 +12,10 @@ const name = v.pipe(
   v.transform((text) => text as Name),
 )
 const seconds = v.pipe(v.number(), v.minValue(0, 'must not be negative'), v.maxValue(86_400, 'must be at most a day'))
-const positive = v.pipe(v.number(), v.gtValue(0, 'must be above 0'))
+const positive = v.pipe(v.number(), v.gtValue(0, 'must be above 0'), v.finite('must be a number that ends'))
+// A timer of more than 24.8 days fires at once (failures G9).
+const limit = v.pipe(positive, v.maxValue(86_400, 'must be at most a day'))
+const pauseMs = v.pipe(positive, v.maxValue(86_400_000, 'must be at most a day'))
 const count = v.pipe(v.number(), v.integer('must be a whole number'), v.minValue(0, 'must not be negative'))
 const path = v.pipe(v.string(), v.startsWith('/', 'must be an absolute path'))
 const url = v.pipe(v.string(), v.url('must be a URL'))
@@ -33,13 +36,13 @@ function isPattern(text: string): boolean {
 
 /** A hook is an argv, or one with its own time limit. */
 const hook = v.pipe(
-  v.union([argv, v.strictObject({ argv, timeoutSeconds: v.optional(positive, 60) })]),
+  v.union([argv, v.strictObject({ argv, timeoutSeconds: v.optional(limit, 60) })]),
   v.transform((written): Hook => ('argv' in written ? written : { argv: written, timeoutSeconds: 60 })),
 )
 
 const drainCommon = {
   timeoutSeconds: v.optional(seconds, DRAIN_DEFAULTS.timeoutSeconds),
-  intervalMs: v.optional(positive, DRAIN_DEFAULTS.intervalMs),
+  intervalMs: v.optional(pauseMs, DRAIN_DEFAULTS.intervalMs),
   onTimeout: v.optional(v.picklist(['abort', 'proceed']), DRAIN_DEFAULTS.onTimeout),
   maintenance: v.optional(v.strictObject({ service: v.string() })),
   propagationSeconds: v.optional(seconds, DRAIN_DEFAULTS.propagationSeconds),
@@ -66,8 +69,8 @@ const verify = v.strictObject({
   command: v.optional(hook),
   headers,
   healthySeconds: v.optional(seconds, 5),
-  timeoutSeconds: v.optional(positive, 60),
-  intervalMs: v.optional(positive, 500),
+  timeoutSeconds: v.optional(limit, 60),
+  intervalMs: v.optional(pauseMs, 500),
   identity: v.optional(
     v.union([
       v.strictObject({ header: v.string() }),
@@ -144,7 +147,7 @@ export const pullerSchema = v.strictObject({
       spreadSeconds: v.optional(seconds, 10),
       maxBytesPerSecond: v.optional(v.nullable(positive), null),
       minBytesPerSecond: v.optional(count, 32 * 1024),
-      stallSeconds: v.optional(positive, 30),
+      stallSeconds: v.optional(limit, 30),
     }),
     {},
   ),

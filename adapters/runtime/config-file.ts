@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import * as v from 'valibot'
 import { type Document, isMap, isScalar, LineCounter, parseDocument, visit } from 'yaml'
-import { FleetError } from '#fleet/errors.ts'
+import { describeError, FleetError } from '#fleet/errors.ts'
 import { closest } from './closest.ts'
 
 /** What `${…}` may name: `${hostname}`, and variables of the environment as `${CONSUL_URL}`. */
@@ -15,6 +15,8 @@ export interface ConfigWorld {
 type Path = readonly (string | number)[]
 
 const MAX_COMPLAINTS = 5
+/** Characters of one complaint: it may quote a value of any length. */
+const MAX_COMPLAINT = 500
 
 /**
  * Reads and validates a config file. Objects of the schema are `v.strictObject`: an unknown key is an error.
@@ -25,15 +27,26 @@ export function readConfigFile<schema extends v.GenericSchema>(
   schema: schema,
   world: ConfigWorld,
 ): v.InferOutput<schema> {
-  let text: string
+  let bytes: Uint8Array
   try {
-    text = readFileSync(path, 'utf8')
+    bytes = readFileSync(path)
   } catch (cause) {
     const missing = cause instanceof Error && 'code' in cause && cause.code === 'ENOENT'
     if (missing) throw new FleetError('CONFIG_MISSING', `there is no config file ${path}`)
     throw new FleetError('CONFIG_INVALID', `${path} cannot be read`, { cause })
   }
-  return parseConfig(text, path, schema, world)
+  return parseConfig(textOf(bytes, path), path, schema, world)
+}
+
+// Fatal: bytes that are no UTF-8 must not become a token or a path by way of replacement characters.
+const utf8 = new TextDecoder('utf-8', { fatal: true })
+
+function textOf(bytes: Uint8Array, path: string): string {
+  try {
+    return utf8.decode(bytes)
+  } catch (cause) {
+    throw new FleetError('CONFIG_INVALID', `${path} is not UTF-8`, { cause })
+  }
 }
 
 /** As `readConfigFile`, from text already read. @param path the name that complaints carry */
@@ -44,14 +57,16 @@ export function parseConfig<schema extends v.GenericSchema>(
   world: ConfigWorld,
 ): v.InferOutput<schema> {
   const lines = new LineCounter()
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false })
+  const document = unlessItThrows(path, () =>
+    parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'error' }),
+  )
   const lineAt = (offset: number): string => `${path}:${lines.linePos(offset).line}`
 
   const broken = document.errors[0]
-  if (broken !== undefined) throw invalid([`${lineAt(broken.pos[0])}: ${lowerFirst(broken.message)}`])
+  if (broken !== undefined) throw invalid([`${lineAt(broken.pos[0])}: ${worded(broken.message)}`])
   expandVariables(document, world, lineAt)
 
-  const result = v.safeParse(schema, document.toJS() ?? {})
+  const result = v.safeParse(schema, unlessItThrows(path, () => document.toJS() as unknown) ?? {})
   if (result.success) return result.output
   const where = (at: Path): string => {
     const offset = offsetOf(document, at)
@@ -60,8 +75,23 @@ export function parseConfig<schema extends v.GenericSchema>(
   throw invalid(result.issues.flatMap(deepest).map((issue) => complaint(issue, schema, where)))
 }
 
+/** The parser throws for what nests too deeply, and only when values are made for aliases that lead nowhere or grow without bound. */
+function unlessItThrows<result>(path: string, work: () => result): result {
+  try {
+    return work()
+  } catch (cause) {
+    throw new FleetError('CONFIG_INVALID', `${path}: ${worded(describeError(cause))}`, { cause })
+  }
+}
+
+/** What the parser says, in our words where it speaks of itself. */
+function worded(message: string): string {
+  return /call stack/i.test(message) ? 'it nests too deeply' : lowerFirst(message)
+}
+
 function invalid(complaints: readonly string[]): FleetError {
-  const shown = complaints.slice(0, MAX_COMPLAINTS).join('; ')
+  const cut = (text: string) => (text.length > MAX_COMPLAINT ? `${text.slice(0, MAX_COMPLAINT)}…` : text)
+  const shown = complaints.slice(0, MAX_COMPLAINTS).map(cut).join('; ')
   const more = complaints.length - MAX_COMPLAINTS
   return new FleetError('CONFIG_INVALID', more > 0 ? `${shown}; and ${more} more` : shown)
 }
@@ -73,7 +103,9 @@ function expandVariables(document: Document, world: ConfigWorld, lineAt: (offset
       if (key === 'key' || typeof node.value !== 'string') return
       node.value = node.value.replace(/\$(\$\{)|\$\{([^}]*)\}/g, (_all, escaped: string | undefined, name: string) => {
         if (escaped !== undefined) return escaped
-        const value = name === 'hostname' ? world.hostname : world.env[name]
+        // Own: `constructor` is a name that every environment inherits.
+        const set = Object.hasOwn(world.env, name) ? world.env[name] : undefined
+        const value = name === 'hostname' ? world.hostname : set
         if (value === undefined) throw invalid([`${lineAt(node.range?.[0] ?? 0)}: \${${name}} is not set`])
         return value
       })

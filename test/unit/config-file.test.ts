@@ -5,7 +5,9 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import * as v from 'valibot'
 import { type ConfigWorld, parseConfig, readConfigFile } from '#adapters/runtime/config-file.ts'
+import { conductSchema } from '#conductor/config.ts'
 import { isFleetError } from '#fleet/errors.ts'
+import { pullerSchema } from '#puller/config.ts'
 import { tmp } from '#test/support/tmp.ts'
 
 const schema = v.strictObject({
@@ -91,4 +93,50 @@ test('a file that is not there is another error than one that is wrong', async (
   await writeFile(path, 'app: web\n')
   assert.equal(readConfigFile(path, schema, world).app, 'web')
   assert.throws(() => readConfigFile(dir, schema, world), { code: 'CONFIG_INVALID' })
+})
+
+test('a bomb of aliases, one that leads nowhere, and nesting without end are refused like any other mistake', () => {
+  const bomb = ['a: &a [x, x, x, x, x, x, x, x, x]', 'b: &b [*a, *a, *a, *a, *a, *a, *a, *a, *a]']
+  for (const name of 'cdefg') {
+    const before = String.fromCharCode(name.charCodeAt(0) - 1)
+    bomb.push(`${name}: &${name} [${Array(9).fill(`*${before}`).join(', ')}]`)
+  }
+  assert.match(complaintOf(bomb.join('\n')), /^puller\.yaml: excessive alias count/)
+  assert.match(complaintOf('app: *nowhere\n'), /^puller\.yaml: unresolved alias .*nowhere/)
+  for (const open of ['- ', '[', '{ a: '])
+    assert.match(complaintOf(open.repeat(50_000)), /^puller\.yaml(:1)?: it nests too deeply$/)
+})
+
+test('names that every object inherits are no variables', () => {
+  for (const name of ['constructor', 'toString', '__proto__']) {
+    assert.equal(complaintOf(`app: \${${name}}\n`), `puller.yaml:1: \${${name}} is not set`)
+  }
+})
+
+test('a complaint stays short, however long the value is', () => {
+  assert.ok(complaintOf(`app: web\ndrain: { kind: ${'x'.repeat(100_000)} }\n`).length < 1_000)
+})
+
+test('a file that is not UTF-8 is refused: no replacement character becomes part of a value', async (t: TestContext) => {
+  const path = join(await tmp(t), 'puller.yaml')
+  await writeFile(path, Buffer.from('app: "w\xffb"\n', 'latin1'))
+  assert.throws(
+    () => readConfigFile(path, schema, world),
+    (error) => isFleetError(error, 'CONFIG_INVALID') && /is not UTF-8$/.test(error.message),
+  )
+})
+
+test('no limit of a sample may be without end: Node fires a timer that is too long at once', () => {
+  const puller = { app: 'web', ring: 'production', node: 'n1', root: '/srv/web', store: { url: 'file:///srv/builds' } }
+  const wrong = [
+    { verify: { http: 'http://127.0.0.1/', timeoutSeconds: Infinity } },
+    { verify: { http: 'http://127.0.0.1/', intervalMs: 1e12 } },
+    { fetch: { stallSeconds: Infinity } },
+    { fetch: { maxBytesPerSecond: Infinity } },
+    { hooks: { afterSwap: { argv: ['x'], timeoutSeconds: 1e9 } } },
+    { drain: { kind: 'none', intervalMs: Infinity } },
+  ]
+  for (const keys of wrong) assert.equal(v.safeParse(pullerSchema, { ...puller, ...keys }).success, false)
+  assert.ok(v.safeParse(pullerSchema, puller).success)
+  assert.equal(v.safeParse(conductSchema, { waveSeconds: Infinity }).success, false)
 })
