@@ -129,7 +129,7 @@ function tupleOf(entry: Entry): readonly unknown[] {
   return [type, mode, size, mtime, content, frame, offset, path]
 }
 
-const utf8 = new TextDecoder('utf-8', { fatal: true })
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /**
  * Reads a head and checks its shape and every added entry.

@@ -137,7 +137,7 @@ export function encodeManifest(manifest: Manifest): Uint8Array {
 }
 
 // Fatal: bytes that are no UTF-8 must not become paths by way of replacement characters.
-const utf8 = new TextDecoder('utf-8', { fatal: true })
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /**
  * Reads a manifest and checks every rule before anything is done with it; any JSON layout is read.

@@ -164,7 +164,7 @@ const TARGET_CODES: Codes = { invalid: 'TARGET_INVALID', tooNew: 'TARGET_TOO_NEW
 const RECORD_CODES: Codes = { invalid: 'RECORD_INVALID', tooNew: 'RECORD_TOO_NEW' }
 
 // Fatal: bytes that are no UTF-8 must not become a record by way of replacement characters.
-const utf8 = new TextDecoder('utf-8', { fatal: true })
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /** Reads a record and drops its `v`: inside the programs everything is of the version that this one reads. */
 function parseRecord<schema extends v.GenericSchema<unknown, { v: 1 }>>(

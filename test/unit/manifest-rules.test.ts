@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { isFleetError } from '#fleet/errors.ts'
-import { decodeManifest, digestOf } from '#fleet/manifest.ts'
-import { type Json, sha256, tampered } from '#test/support/manifests.ts'
+import { decodeManifest, digestOf, encodeManifest } from '#fleet/manifest.ts'
+import { type Json, manifestOf, sha256, TREE, tampered } from '#test/support/manifests.ts'
 
 function refused(bytes: Uint8Array, words: RegExp, code: 'MANIFEST_INVALID' | 'LIMITS_EXCEEDED' = 'MANIFEST_INVALID') {
   assert.throws(
@@ -234,8 +234,9 @@ test('E17: a manifest without entries is refused', () => {
   )
 })
 
-test('E10: bytes that are no UTF-8 or no JSON are refused', () => {
+test('E10: bytes that are no UTF-8 or no JSON are refused, a byte order mark among them', () => {
   for (const bytes of [
+    Buffer.concat([Buffer.from('\ufeff'), encodeManifest(manifestOf(TREE))]),
     Buffer.from([0xff, 0xfe]),
     Buffer.from('{'),
     Buffer.from('null'),
