@@ -2,7 +2,7 @@
 import { type BuildId, type Digest, isBuildId, isDigest, isName, type Name } from './build.ts'
 import { FleetError } from './errors.ts'
 import type { Entry, Frame, Limits, Manifest } from './manifest.ts'
-import { comparePaths, foldOf, linkFault, parentOf, pathFault } from './paths.ts'
+import { comparePaths, FollowedLinks, foldOf, linkFault, parentOf, pathFault } from './paths.ts'
 
 /** Limits that `publish` writes unless it is told others; a manifest that claims more is held to these. */
 export const MOST: Limits = { entries: 2_000_000, bytes: 2 ** 42, depth: 128, nameBytes: 255 }
@@ -181,8 +181,9 @@ function checkTree(entries: readonly Entry[], foldAllowed: boolean): void {
     if (type === 'l') links.set(path, content)
     previous = path
   }
+  const followed = new FollowedLinks((at) => links.get(at))
   for (const [path, target] of links) {
-    const fault = linkFault(path, target, (at) => links.get(at))
+    const fault = linkFault(path, target, followed)
     if (fault !== null) refuse(`${shownPath(path)} ${fault}`)
   }
   if (!foldAllowed) checkFolds(entries)

@@ -69,44 +69,111 @@ function isPlain(path: string, limits: PathLimits): boolean {
   return (last !== dots || dots >= 3) && last <= limits.nameBytes && depth <= limits.depth
 }
 
-/** Links that one lookup may pass, as in Linux: after that the kernel gives up, so nothing can be reached. */
-const MAX_LINK_HOPS = 40
-
 /**
  * Why a symbolic link cannot be deployed; null when it can. It must be relative and stay inside the tree, both as text and when the
  * tree's other links are followed on the way (failures E3): `up/..` leaves the tree when `up` is a link to its root.
- * @param targetOf the target of the link at a path, or undefined when no link is there
+ * @param followed the links of the tree
  */
-export function linkFault(path: string, target: string, targetOf: (path: string) => string | undefined): string | null {
+export function linkFault(path: string, target: string, followed: FollowedLinks): string | null {
   if (target === '') return 'is a link to nothing'
   if (target.startsWith('/')) return 'is a link to an absolute path'
   if (REFUSED_CHARACTERS.test(target)) return 'is a link to a name that cannot be deployed'
   if (byteLength(target) > MAX_PATH_BYTES) return `is a link to a path longer than ${MAX_PATH_BYTES} bytes`
-  if (leavesTree(path, target, () => undefined)) return 'is a link that leaves the tree'
-  if (leavesTree(path, target, targetOf)) return 'is a link that leaves the tree by way of another link'
+  if (new FollowedLinks(() => undefined).leaves(path, target)) return 'is a link that leaves the tree'
+  if (followed.leaves(path, target)) return 'is a link that leaves the tree by way of another link'
   return null
 }
 
-function leavesTree(path: string, target: string, targetOf: (path: string) => string | undefined): boolean {
-  const at = path.split('/').slice(0, -1)
-  const ahead = target.split('/').reverse()
-  for (let hops = 0; ahead.length > 0; ) {
-    const component = ahead.pop()
-    if (component === undefined || component === '' || component === '.') continue
-    if (component === '..') {
-      if (at.length === 0) return true
-      at.pop()
-      continue
-    }
-    at.push(component)
-    const next = targetOf(at.join('/'))
-    if (next === undefined) continue
-    hops += 1
-    if (hops > MAX_LINK_HOPS) return false
-    at.pop()
-    ahead.push(...next.split('/').reverse())
+/** Deeper than any entry of any build: below it no link can lie, so names are only counted. */
+const DEEPEST = 128
+
+/** Where a walk has got to: the paths of the directories it is in, from the root's first on, and how many names below the last of them. */
+interface Place {
+  readonly within: string[]
+  below: number
+}
+
+/** What following a link comes to: a place, outside of the tree, or nowhere since it leads in a circle. */
+type End = Place | 'outside' | 'nowhere'
+
+interface Walk extends Place {
+  readonly path: string
+  readonly names: readonly string[]
+  next: number
+}
+
+/**
+ * The links of a tree, each followed once: what it came to is remembered, so that a manifest of links that lead through one another costs
+ * its length and not the number of ways through them.
+ */
+export class FollowedLinks {
+  readonly #targetOf: (path: string) => string | undefined
+  readonly #ends = new Map<string, End>()
+
+  /** @param targetOf the target of the link at a path, or undefined when no link is there */
+  constructor(targetOf: (path: string) => string | undefined) {
+    this.#targetOf = targetOf
   }
-  return false
+
+  /** Whether a link at `path` to `target` leads out of the tree, as the kernel would walk it. */
+  leaves(path: string, target: string): boolean {
+    return (this.#ends.get(path) ?? this.#follow(path, target)) === 'outside'
+  }
+
+  /** Without recursion: a chain may be as long as the manifest. */
+  #follow(path: string, target: string): End {
+    const walks = [beginAt(path, target)]
+    const walking = new Set([path])
+    for (let walk = walks.at(-1); walk !== undefined; walk = walks.at(-1)) {
+      const met = this.#goOn(walk, walking)
+      if (typeof met === 'object' && 'link' in met) {
+        walking.add(met.link)
+        walks.push(beginAt(met.link, met.target))
+        continue
+      }
+      this.#ends.set(walk.path, met)
+      walking.delete(walk.path)
+      walks.pop()
+    }
+    return this.#ends.get(path) ?? 'nowhere'
+  }
+
+  /** Walks on to the end, or up to a link that was not followed yet. */
+  #goOn(walk: Walk, walking: ReadonlySet<string>): End | { readonly link: string; readonly target: string } {
+    const { names, within } = walk
+    for (; walk.next < names.length; walk.next += 1) {
+      const name = names[walk.next] ?? ''
+      if (name === '' || name === '.') continue
+      if (name === '..') {
+        if (walk.below > 0) walk.below -= 1
+        else if (within.pop() === undefined) return 'outside'
+        continue
+      }
+      const above = within.at(-1)
+      const at = above === undefined ? name : `${above}/${name}`
+      if (walk.below > 0 || within.length >= DEEPEST || at.length > MAX_PATH_BYTES) {
+        walk.below += 1
+        continue
+      }
+      const target = this.#targetOf(at)
+      if (target === undefined) {
+        within.push(at)
+        continue
+      }
+      const end = walking.has(at) ? 'nowhere' : this.#ends.get(at)
+      if (end === undefined) return { link: at, target }
+      if (typeof end === 'string') return end
+      within.splice(0, within.length, ...end.within)
+      walk.below = end.below
+    }
+    return { within, below: walk.below }
+  }
+}
+
+function beginAt(path: string, target: string): Walk {
+  const names = path.split('/').slice(0, -1)
+  const within = names.map((_, index) => names.slice(0, index + 1).join('/'))
+  return { path, names: target.split('/'), next: 0, within, below: 0 }
 }
 
 /** What a path is called where case and composition do not count: two paths with one fold clash on such a volume (failures E9). */

@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path'
 import { FleetError } from '#fleet/errors.ts'
 import type { EntryType, Limits } from '#fleet/manifest.ts'
 import { shownPath } from '#fleet/manifest-rules.ts'
-import { comparePaths, foldOf, linkFault, pathFault } from '#fleet/paths.ts'
+import { comparePaths, FollowedLinks, foldOf, linkFault, pathFault } from '#fleet/paths.ts'
 import type { Clock } from '#fleet/ports.ts'
 import { Breather } from './breather.ts'
 
@@ -119,8 +119,9 @@ function kindOf(stat: Stats): string {
 
 function refuseLinks(found: readonly Scanned[], refusals: string[]): void {
   const links = new Map(found.filter(({ type }) => type === 'l').map(({ path, target }) => [path, target]))
+  const followed = new FollowedLinks((at) => links.get(at))
   for (const [path, target] of links) {
-    const fault = linkFault(path, target, (at) => links.get(at))
+    const fault = linkFault(path, target, followed)
     if (fault !== null) refusals.push(`${shownPath(path)} ${fault}`)
   }
 }
