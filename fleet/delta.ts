@@ -159,7 +159,10 @@ export function decodeHead(
   if (typeof manifest !== 'string' || !isDigest(manifest) || manifest !== expected.manifest) {
     return refuse(`it is to manifest ${manifest}, ordered is ${expected.manifest}`)
   }
-  if (isCount(manifestBytes) && manifestBytes > MAX_MANIFEST_BYTES) return refuse('its manifest is too long')
+  // The result is made room for before it is spliced.
+  if (isCount(manifestBytes) && manifestBytes > MAX_MANIFEST_BYTES) {
+    return refuse(`it is to a manifest of ${manifestBytes} bytes, at most ${MAX_MANIFEST_BYTES}`)
+  }
   if (!isCount(manifestBytes) || typeof preamble !== 'string' || preamble.includes('\n')) {
     return refuse('it does not say what the manifest is')
   }

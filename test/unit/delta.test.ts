@@ -184,6 +184,16 @@ test('a delta of another build, or applied to another manifest, is refused with 
   assert.throws(() => applyHead(head, encodeManifest(c)), refusedAs('DIGEST_MISMATCH'))
 })
 
+test('a head that claims a manifest longer than any is refused before room is made for it', () => {
+  const head = headOf(
+    manifestOf({ x: { text: '1' } }, { build: 'a' }),
+    manifestOf({ x: { text: '2' } }, { build: 'b' }),
+  )
+  for (const manifestBytes of [2 ** 29 + 1, 2 ** 40, Number.MAX_SAFE_INTEGER]) {
+    assert.throws(() => decodeHead(encodeHead({ ...head, manifestBytes }), head), refusedAs('DELTA_INVALID'))
+  }
+})
+
 test('bytes flipped anywhere in a head or in the older manifest never give another manifest', (t: TestContext) => {
   const older = manifestOf(
     { 'a/b': { text: '1' }, c: { text: '22' }, d: { link: 'c' }, e: { text: '' } },
