@@ -141,12 +141,19 @@ function guarded(send: typeof http.request): PapiRequest['transport'] {
 
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/
 
-/** Node decodes any text as base64 and drops what does not fit: checked here, before the package decodes it. */
-function badValue(body: unknown): boolean {
+/**
+ * Node decodes any text as base64 and drops what does not fit: checked here, before the package decodes it. The package also asks each item
+ * for its own keys by the item's own method, and what it throws there nobody can catch: what has none is refused here too.
+ */
+function badItem(body: unknown): boolean {
   if (!Array.isArray(body)) return false
   return body.some((item: unknown) => {
-    if (typeof item !== 'object' || item === null || !('Value' in item)) return false
-    return typeof item.Value === 'string' && !BASE64.test(item.Value)
+    if (item === null) return true
+    if (typeof item !== 'object') return false
+    return (
+      Object.hasOwn(item, 'hasOwnProperty') ||
+      ('Value' in item && typeof item.Value === 'string' && !BASE64.test(item.Value))
+    )
   })
 }
 
@@ -211,7 +218,8 @@ export function openTransport(options: ConsulOptions): ConsulPackage {
     }, next)
   })
   consul._ext('onResponse', (request, next) => {
-    if (request.err === undefined && badValue(request.res?.body)) request.err = new SyntaxError('a value is not base64')
+    if (request.err === undefined && badItem(request.res?.body))
+      request.err = new SyntaxError("an entry is none of Consul's")
     next()
   })
   return consul

@@ -122,6 +122,8 @@ const NOT_CONSUL: Readonly<Record<string, Lie>> = {
     headers: JSON_TYPE,
     body: (kvAnswer('k', 'vvv', 7).body ?? '').toString().replace('dnZ2', 'd&Z2'),
   },
+  'a list of nothing': { headers: JSON_TYPE, body: '[null]' },
+  'an entry that hides what it has': { headers: JSON_TYPE, body: '[{"Key":"k","hasOwnProperty":1}]' },
   'half a JSON': { headers: JSON_TYPE, body: '[{"Key":"k","Val' },
   'a 404 page': { status: 404, headers: { 'content-type': 'text/html' }, body: '<html>no such backend</html>' },
   'a 404 page with headers of Consul': { status: 404, headers: JSON_TYPE, body: '<html>no such backend</html>' },
