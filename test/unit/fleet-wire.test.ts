@@ -6,7 +6,7 @@ import type { BuildId, Digest, Name } from '#fleet/build.ts'
 import { FleetError } from '#fleet/errors.ts'
 import { PHASES } from '#fleet/node-status.ts'
 import { ALL, type Target } from '#fleet/target.ts'
-import { readOrder, readStatus, readTarget, writeStatus, writeTarget } from '#fleet/wire.ts'
+import { readOrder, readRollout, readStatus, readTarget, writeStatus, writeTarget } from '#fleet/wire.ts'
 
 const here = { app: 'web', ring: 'production' }
 const digest = `sha256:${'ab'.repeat(32)}`
@@ -157,5 +157,29 @@ test('A20: a record that would not fit is refused before it is sent', () => {
   assert.equal(
     codeOf(() => writeTarget({ ...target, reason: 'x'.repeat(9_000) })),
     'CONSUL_TOO_LARGE',
+  )
+})
+
+test('a rollout with a share that has no end, or is no share, is rejected: it could not be written again', () => {
+  const ref = { build: 'b1', manifest: digest }
+  const rollout = {
+    ...{ v: 1, app: 'web', id: 'r', ...ref, by: 'ana', reason: '', startedAt: '', endedAt: null, phase: 'done' },
+    ...{ stage: 0, fallbacks: {}, hold: null, outcome: null, generations: {} },
+  }
+  const of = (share: string) =>
+    bytes(
+      JSON.stringify({ ...rollout, stages: [{ ring: 'production', share: 0 }] }).replace(
+        '"share":0',
+        `"share":${share}`,
+      ),
+    )
+  for (const share of ['1e999', '-1', '100.5'])
+    assert.equal(
+      codeOf(() => readRollout(of(share))),
+      'RECORD_INVALID',
+    )
+  assert.equal(
+    codeOf(() => readRollout(of('12.5'))),
+    'accepted',
   )
 })
