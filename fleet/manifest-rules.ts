@@ -10,6 +10,9 @@ export const MOST: Limits = { entries: 2_000_000, bytes: 2 ** 42, depth: 128, na
 /** Raw bytes of the largest frame that a node takes into its memory. */
 export const MAX_FRAME_BYTES = 16 * 1024 * 1024
 
+/** Latest time of an entry, whole seconds since 1970: what the header of a plain tar holds, and every file system of today keeps. */
+const MAX_MTIME = 8 ** 11 - 1
+
 const SHA256_HEX = /^[0-9a-f]{64}$/
 const DIGEST_PREFIX = 'sha256:'
 const MODE_MASK = 0o755
@@ -147,6 +150,7 @@ export function checkEntry(tuple: unknown, index: number, limits: Pick<Limits, '
   if (!isCount(mode) || !isCount(size) || !isCount(mtime) || !isCount(frame) || !isCount(offset)) {
     return wrong('has a number that is not one')
   }
+  if (mtime > MAX_MTIME) return wrong('has a time that no disk keeps')
   if (typeof written !== 'string') return wrong('has no content')
   const content = type === 'f' && written.startsWith(DIGEST_PREFIX) ? written.slice(DIGEST_PREFIX.length) : written
   if ((mode & ~MODE_MASK) !== 0 || mode > 0o777) return wrong('has permission bits beyond 0755')

@@ -249,3 +249,13 @@ test('E10: bytes that are no UTF-8 or no JSON are refused, a byte order mark amo
     )
   }
 })
+
+test('a time that no disk keeps is refused: what was written with it would look changed ever after', () => {
+  const at = (mtime: number) =>
+    tampered((manifest) => {
+      for (const entry of manifest.entries) entry[3] = mtime
+    })
+  refused(at(8 ** 11), /has a time that no disk keeps/)
+  refused(at(Number.MAX_SAFE_INTEGER), /has a time that no disk keeps/)
+  assert.equal(decodeManifest(at(8 ** 11 - 1)).entries[0]?.mtime, 8 ** 11 - 1)
+})
