@@ -218,6 +218,8 @@ export function openTransport(options: ConsulOptions): ConsulPackage {
     }, next)
   })
   consul._ext('onResponse', (request, next) => {
+    // The package takes a 404 for "no such key" before it asks whether the answer broke off.
+    if (request.err instanceof BrokenAnswer) delete request.res
     if (request.err === undefined && badItem(request.res?.body))
       request.err = new SyntaxError("an entry is none of Consul's")
     next()
