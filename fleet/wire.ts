@@ -39,8 +39,6 @@ const name = v.pipe(
 )
 const count = v.pipe(v.number(), v.safeInteger('must be a whole number'), v.minValue(0, 'must not be negative'))
 const line = v.pipe(v.string(), v.maxLength(2_000, 'must be at most 2000 characters'))
-// JSON can write a number that has no end, and none that was read may become null when it is written again.
-const share = v.pipe(v.number(), v.minValue(0, 'must not be negative'), v.maxValue(100, 'must be at most 100'))
 const version = v.literal(WIRE_VERSION)
 
 const targetSchema = v.object({
@@ -119,7 +117,7 @@ const rolloutSchema = v.object({
   startedAt: line,
   endedAt: v.nullable(line),
   phase: v.picklist(ROLLOUT_PHASES),
-  stages: v.array(v.object({ ring: name, share })),
+  stages: v.array(v.object({ ring: name, share: v.pipe(v.number(), v.minValue(0), v.maxValue(100)) })),
   stage: count,
   fallbacks: v.record(v.string(), v.nullable(buildRef)),
   hold: v.nullable(v.object({ by: line, code: line, reason: line, at: line })),

@@ -144,13 +144,6 @@ for (const [name, lie] of Object.entries(NOT_CONSUL)) {
   })
 }
 
-test('A9: a 404 that breaks off says nothing of the key', async (t: TestContext) => {
-  const lying = await startLyingConsul(t, () => ({ ...kvAbsent(7), body: 'no such', ending: 'cut' }))
-  const { client, signal } = connect(t, { url: lying.url })
-  await assert.rejects(client.get('k', signal), code('CONSUL_UNREACHABLE'))
-  await assert.rejects(client.list('k', signal), code('CONSUL_UNREACHABLE'))
-})
-
 test('A9: only Consul itself can say that a key is gone', async (t: TestContext) => {
   const lying = await startLyingConsul(t, () => kvAbsent(9))
   const { client, signal } = connect(t, { url: lying.url })
