@@ -18,9 +18,12 @@ export interface Asked {
 /** One answer. `ending` is what happens after the bytes were sent. */
 export interface Lie {
   readonly status?: number
-  readonly headers?: Readonly<Record<string, string>>
+  /** Several values for one name are sent as several headers. */
+  readonly headers?: Readonly<Record<string, string | string[]>>
   readonly body?: string | Buffer
   /** `end` finishes it; `hang` sends headers and bytes and then nothing; `cut` closes in the middle of an answer; `mute` sends nothing at all; `reset` breaks the connection. */
+  /** No length is sent: the body comes in chunks. */
+  readonly chunked?: boolean
   readonly ending?: 'end' | 'hang' | 'cut' | 'mute' | 'reset'
 }
 
@@ -84,12 +87,12 @@ export async function startLyingConsul(t: Pick<TestContext, 'after'>, script: Sc
 }
 
 function tell(lie: Lie, response: ServerResponse): void {
-  const { status = 200, headers = {}, body = '', ending = 'end' } = lie
+  const { status = 200, headers = {}, body = '', ending = 'end', chunked = false } = lie
   if (ending === 'mute') return
   if (ending === 'reset') return void response.socket?.resetAndDestroy()
   const bytes = Buffer.from(body)
   const length = ending === 'end' ? bytes.byteLength : bytes.byteLength + 100
-  response.writeHead(status, { 'content-length': String(length), ...headers })
+  response.writeHead(status, { ...(chunked ? {} : { 'content-length': String(length) }), ...headers })
   if (ending === 'end') return void response.end(bytes)
   response.write(bytes)
   if (ending === 'cut') response.socket?.end()
