@@ -55,13 +55,17 @@ function pieces(tree: ChunkedTree | null, trusted: (entry: Entry) => boolean) {
   })
 }
 
-/** The pieces of a large file; nothing for a file that shares its frames. */
+/**
+ * The pieces of a large file; nothing for a file that shares its frames. A manifest may place any file in frames that are pieces: one that
+ * does not fill them from the first byte to the last has none, or what is kept would not be what is left out of the fetch.
+ */
 function chunksOf(file: Entry, frames: readonly Frame[]): { digest: string; at: number; bytes: number }[] {
-  if (file.type !== 'f' || file.size === 0 || frames[file.frame]?.digest === undefined) return []
+  if (file.type !== 'f' || file.size === 0 || file.offset !== 0 || frames[file.frame]?.digest === undefined) return []
   const chunks: { digest: string; at: number; bytes: number }[] = []
   for (let at = 0, index = file.frame; at < file.size; index += 1) {
     const frame = frames[index]
     if (frame?.digest === undefined) return chunks
+    if (at + frame.rawBytes > file.size) return []
     chunks.push({ digest: frame.digest, at, bytes: frame.rawBytes })
     at += frame.rawBytes
   }
