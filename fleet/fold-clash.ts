@@ -2,7 +2,7 @@
 import { type Columns, textAt } from './manifest-columns.ts'
 import { foldOf } from './paths.ts'
 
-const utf8 = new TextDecoder('utf-8', { fatal: true })
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /** Whether two names differ only by case or composition (failures E9): paths are hashed as they fold, and compared where hashes meet. */
 export function hasClash(columns: Columns): boolean {

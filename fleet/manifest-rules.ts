@@ -11,7 +11,7 @@ export const MOST: Limits = { entries: 2_000_000, bytes: 2 ** 42, depth: 128, na
 export const MAX_FRAME_BYTES = 16 * 1024 * 1024
 
 /** Latest time of an entry, whole seconds since 1970: what the header of a plain tar holds, and every file system of today keeps. */
-const MAX_MTIME = 8 ** 11 - 1
+export const MAX_MTIME = 8 ** 11 - 1
 
 const SHA256_HEX = /^[0-9a-f]{64}$/
 const DIGEST_PREFIX = 'sha256:'

@@ -4,8 +4,8 @@ import { hasClash } from './fold-clash.ts'
 import type { Frame } from './manifest.ts'
 import { CHARS, type Columns, columnsFor, textAt } from './manifest-columns.ts'
 import type { ManifestHead } from './manifest-rules.ts'
-import { checkFrames, checkHead, isRecord } from './manifest-rules.ts'
-import { linkFault, type PathLimits, pathFault } from './paths.ts'
+import { checkFrames, checkHead, isRecord, MAX_MTIME } from './manifest-rules.ts'
+import { FollowedLinks, linkFault, pathFault } from './paths.ts'
 
 /** What was read: the columns, and all that is no entry. */
 export interface ReadManifest {
@@ -36,7 +36,7 @@ const KIND = Uint8Array.from({ length: 256 }, (_, code) => {
 })
 const IS_HEX = Uint8Array.from({ length: 256 }, (_, code) => (/[0-9a-f]/.test(String.fromCharCode(code)) ? 1 : 0))
 
-const utf8 = new TextDecoder('utf-8', { fatal: true })
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /**
  * Reads a manifest that is laid out as `encodeManifest` does it and breaks no rule. Null for any other: whoever wants to know
@@ -124,7 +124,8 @@ class Reader {
     const { limits } = this.#head
     if (row === 0 || row > limits.entries || total > limits.bytes) return null
     const read = { ...columns, count: row }
-    for (const [path, target] of this.#links) if (linkFault(path, target, (at) => this.#links.get(at))) return null
+    const followed = new FollowedLinks((at) => this.#links.get(at))
+    for (const [path, target] of this.#links) if (linkFault(path, target, followed) !== null) return null
     if (this.#folds && this.#head.foldAllowed !== true && hasClash(read)) return null
     return read
   }
@@ -139,7 +140,8 @@ class Reader {
     const mode = this.#number()
     const size = this.#number()
     const mtime = this.#number()
-    if (mode < 0 || size < 0 || mtime < 0 || (mode & ~MODE_MASK) !== 0 || mode > 0o777) return false
+    if (mode < 0 || size < 0 || mtime < 0 || mtime > MAX_MTIME || (mode & ~MODE_MASK) !== 0 || mode > 0o777)
+      return false
     const content = this.#content(type)
     const frame = this.#number()
     const offset = this.#number()
@@ -231,9 +233,7 @@ class Reader {
     const last = at - begin
     if ((last === dots && dots < 3) || last > nameBytes || components > depth || at - from > 3_072) plain = false
     this.#at = at
-    return plain || pathFault(utf8.decode(text.subarray(from, at)), this.#head.limits as PathLimits) === null
-      ? begin
-      : -1
+    return plain || pathFault(utf8.decode(text.subarray(from, at)), this.#head.limits) === null ? begin : -1
   }
 
   #place(type: number, size: number, frame: number, offset: number): boolean {

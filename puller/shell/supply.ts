@@ -87,6 +87,8 @@ export class Supply {
       return entries
     } finally {
       await delta.close()
+      // What it left half-written lies in the way of whoever brings it next.
+      if (!signal.aborted) await bringing.workers.all('giveUp', [])
     }
   }
 

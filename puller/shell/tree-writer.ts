@@ -62,6 +62,7 @@ export interface WriterOptions {
 }
 
 const COPY_BYTES = 1024 * 1024
+const ELSEWHERE = 'a file that another thread has begun'
 
 export class TreeWriter {
   readonly #options: WriterOptions
@@ -83,7 +84,7 @@ export class TreeWriter {
     this.#directories.close()
   }
 
-  /** Tells the writer that directories came or went. */
+  /** Directories came or went. */
   forget(): void {
     this.#directories.forget()
     for (const base of this.#bases.values()) base.forget()
@@ -112,7 +113,15 @@ export class TreeWriter {
 
   /** Makes files of which every part is kept. */
   assemble(files: readonly FileOrder[], place: boolean): WrongFile[] {
-    return files.flatMap((file) => this.#goOn(file, this.#begin(file), place) ?? [])
+    return files.flatMap((file) => {
+      const open = this.#begin(file)
+      return (open ? this.#goOn(file, open, place) : this.#drop(file.entry, ELSEWHERE)) ?? []
+    })
+  }
+
+  /** Gives up all files that are not finished: whatever brings them next may reach another thread. */
+  giveUp(): void {
+    for (const entry of this.#open.keys()) this.#drop(entry, '')
   }
 
   /** Copies files out of a tree of this node. @returns those that are not there or whose bytes are others by now */
@@ -150,7 +159,8 @@ export class TreeWriter {
       const got = hash('sha256', part)
       if (got !== file.content) return { entry: file.entry, got }
       // What is whole and right needs no place aside.
-      const fd = place ? this.#createInPlace(file) : disk.create('stage.create', this.#aside(file.entry), file.mode)
+      const fd = place ? this.#createInPlace(file) : this.#create(file)
+      if (fd === null) return this.#drop(file.entry, ELSEWHERE)
       this.#writeAndFinish(fd, part, file, false)
       return null
     }
@@ -181,13 +191,25 @@ export class TreeWriter {
     if (known !== undefined && at > 0) return known.written === at ? known : null
     if (at > 0 && this.#dropped.has(file.entry)) return null
     const open = this.#begin(file)
-    return this.#fill(open) && open.written === at ? open : null
+    return open !== null && this.#fill(open) && open.written === at ? open : null
   }
 
-  #begin({ entry, mode, kept = [] }: FileOrder): OpenFile {
-    this.#drop(entry, '')
+  /** Creates a file aside; null when another thread has begun it, as a delta that deals out the parts of one file can bring about. */
+  #create({ entry, mode }: FileOrder): number | null {
+    if (this.#open.has(entry)) this.#drop(entry, '')
+    try {
+      return disk.create('stage.create', this.#aside(entry), mode)
+    } catch (error) {
+      if (errnoOf(error) !== 'EEXIST') throw error
+      return null
+    }
+  }
+
+  #begin(file: FileOrder): OpenFile | null {
+    const { entry, kept = [] } = file
+    const fd = this.#create(file)
+    if (fd === null) return null
     this.#dropped.delete(entry)
-    const fd = disk.create('stage.create', this.#aside(entry), mode)
     const open = { fd, sum: createHash('sha256'), kept, written: 0 }
     this.#open.set(entry, open)
     return open
