@@ -13,14 +13,20 @@
 // run carries what to add to their `frame` and `offset`. The digest of the result proves all of it; if it is another, the delta is useless.
 import { type BuildId, type Digest, isBuildId, isDigest } from './build.ts'
 import { FleetError } from './errors.ts'
+import { exceedsRoom } from './json-room.ts'
 import { CHUNK_BYTES, type Entry, MAX_MANIFEST_BYTES } from './manifest.ts'
 import { checkEntry, MAX_FRAME_BYTES, MOST } from './manifest-rules.ts'
 
 /** Length of a marker. */
 export const MARKER_BYTES = 20
 
-/** Raw bytes of the largest head that is decompressed. */
-const MAX_HEAD_BYTES = 128 * 1024 * 1024
+/**
+ * Raw bytes of the largest head that is decompressed, and what it may hold. No digest protects a head: whoever can write to the store could
+ * fill the memory of every node with it. A difference that needs more is fetched by ranges.
+ */
+const MAX_HEAD_BYTES = 32 * 1024 * 1024
+const HEAD_ROOM = { lists: 400_000, texts: 800_000, values: 3_000_000 }
+const EASY_HEAD_BYTES = 1024 * 1024
 
 /** `["=", n]` keep n frames · `["-", n]` drop n · `["+", [bytes, rawBytes, digest?]…]` add; offsets follow from the lengths. */
 export type FrameSplice =
@@ -140,6 +146,7 @@ export function decodeHead(
   raw: Uint8Array,
   expected: { readonly fromManifest: Digest; readonly manifest: Digest },
 ): DeltaHead {
+  if (exceedsRoom(raw, HEAD_ROOM, EASY_HEAD_BYTES)) return refuse('its head holds more than a node makes room for')
   let value: unknown
   try {
     value = JSON.parse(utf8.decode(raw))

@@ -1,10 +1,11 @@
 // Owns a manifest as columns over its own bytes: one pass reads and checks it without an object for each path.
 
 import { hasClash } from './fold-clash.ts'
+import { exceedsRoom } from './json-room.ts'
 import type { Frame } from './manifest.ts'
 import { CHARS, type Columns, columnsFor, textAt } from './manifest-columns.ts'
 import type { ManifestHead } from './manifest-rules.ts'
-import { checkFrames, checkHead, isRecord, MAX_MTIME } from './manifest-rules.ts'
+import { checkFrames, checkHead, isRecord, MAX_MTIME, MOST } from './manifest-rules.ts'
 import { FollowedLinks, linkFault, pathFault } from './paths.ts'
 
 /** What was read: the columns, and all that is no entry. */
@@ -17,6 +18,8 @@ export interface ReadManifest {
 const ENTRIES = '\n],"entries":[\n'
 const LAST = '\n]}\n'
 const NEWLINE = 0x0a
+/** The first line, the one between the lists, the last one, and its end. */
+const OTHER_LINES = 4
 const SLASH = 0x2f
 const DOT = 0x2e
 const MODE_MASK = 0o755
@@ -47,6 +50,8 @@ export function readManifest(bytes: Uint8Array): ReadManifest | null {
   if (outline === null) return null
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const { head, frames, entriesAt } = outline
+  // Before there is room made for them.
+  if (countLines(text) > frames.length + head.limits.entries + OTHER_LINES) return null
   const columns = new Reader(text, head, frames).read(entriesAt)
   return columns && { head, frames, columns }
 }
@@ -65,7 +70,9 @@ export function readOutline(
     const preamble: unknown = JSON.parse(`${utf8.decode(text.subarray(0, framesAt))}]}`)
     if (!isRecord(preamble) || preamble.v !== 1) return null
     const head = checkHead(preamble)
-    const frames = checkFrames(JSON.parse(`[${utf8.decode(text.subarray(framesAt, framesEnd))}]`), head.artifact.bytes)
+    const section = text.subarray(framesAt, framesEnd)
+    if (exceedsRoom(section, { lists: MOST.entries, texts: MOST.entries, values: 5 * MOST.entries })) return null
+    const frames = checkFrames(JSON.parse(`[${utf8.decode(section)}]`), head.artifact.bytes)
     return { head, frames, entriesAt: framesEnd + ENTRIES.length }
   } catch {
     // Not laid out so, or against the rules: the slow way finds the words for it.

@@ -2,8 +2,9 @@
 import { createHash, hash } from 'node:crypto'
 import type { BuildId, Digest, Name } from './build.ts'
 import { FleetError } from './errors.ts'
+import { exceedsRoom } from './json-room.ts'
 import { Rows } from './manifest-columns.ts'
-import { checkManifest } from './manifest-rules.ts'
+import { checkManifest, MOST } from './manifest-rules.ts'
 import { readManifest } from './manifest-table.ts'
 
 /** `d` directory, `f` file, `l` symbolic link. Nothing else can be deployed. */
@@ -176,6 +177,10 @@ function readQuickly(bytes: Uint8Array): Manifest | null {
 }
 
 function readAsJson(bytes: Uint8Array): Manifest {
+  // As many frames as entries at the most: each entry has three texts and eight values, its comma included.
+  if (exceedsRoom(bytes, { lists: 2 * MOST.entries, texts: 4 * MOST.entries, values: 12 * MOST.entries })) {
+    throw new FleetError('LIMITS_EXCEEDED', 'the manifest holds more values than any build has')
+  }
   let value: unknown
   try {
     value = JSON.parse(utf8.decode(bytes))

@@ -1,8 +1,10 @@
 // Owns the copies of manifests on this node: what a tree was sealed with can be verified and staged from without any store.
+import { createHash } from 'node:crypto'
 import { closeSync, existsSync, fstatSync, openSync, readdirSync, readSync } from 'node:fs'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { promisify } from 'node:util'
-import { zstdDecompress } from 'node:zlib'
+import { createZstdDecompress, zstdDecompress } from 'node:zlib'
 import type { Digest } from '#fleet/build.ts'
 import { FleetError } from '#fleet/errors.ts'
 import { decodeManifest, digestOf, MAX_MANIFEST_BYTES, type Manifest, objectsOf } from '#fleet/manifest.ts'
@@ -12,6 +14,9 @@ import { replaceSoftly } from './durable.ts'
 import type { Downloads } from './fetch.ts'
 
 const decompress = promisify(zstdDecompress)
+
+/** A manifest up to this is taken into memory without a question; that of 60,000 files has 10 MiB. */
+const EASY_BYTES = 32 * 1024 * 1024
 
 /** The bytes of a manifest, its digest proven. They are read into rows or entries only by those who need these. */
 export class LocalManifest {
@@ -101,10 +106,7 @@ export class Manifests {
     if (packed === null) {
       throw new FleetError('STORE_MISSING', `the manifest of ${wanted.build} is not in the store; hot still runs`)
     }
-    const bytes = await decompress(packed, { maxOutputLength: MAX_MANIFEST_BYTES }).catch((cause: unknown) => {
-      throw new FleetError('DIGEST_MISMATCH', `${name} cannot be decompressed; hot still runs`, { cause })
-    })
-    return this.take(shared(bytes), wanted)
+    return this.take(shared(await unpack(packed, name, wanted.digest)), wanted)
   }
 
   /** Removes copies that no tree needs any more. */
@@ -151,6 +153,40 @@ function readShared(path: string): Uint8Array<SharedArrayBuffer> | null {
   } finally {
     closeSync(fd)
   }
+}
+
+/** Decompresses what is ordered. Anything large is first read through for its digest alone: a bomb that nobody ordered takes no memory. */
+async function unpack(packed: Uint8Array, name: string, digest: Digest): Promise<Uint8Array> {
+  const broken = (cause: unknown) =>
+    new FleetError('DIGEST_MISMATCH', `${name} cannot be decompressed; hot still runs`, { cause })
+  try {
+    return await decompress(packed, { maxOutputLength: EASY_BYTES })
+  } catch (cause) {
+    if (errorCodeOf(cause) !== 'ERR_BUFFER_TOO_LARGE') throw broken(cause)
+  }
+  const sum = createHash('sha256')
+  let bytes = 0
+  try {
+    for await (const part of Readable.from([packed]).pipe(createZstdDecompress())) {
+      bytes += (part as Buffer).byteLength
+      if (bytes > MAX_MANIFEST_BYTES) break
+      sum.update(part as Buffer)
+    }
+  } catch (cause) {
+    throw broken(cause)
+  }
+  if (bytes > MAX_MANIFEST_BYTES) {
+    throw new FleetError('LIMITS_EXCEEDED', `${name} has more than ${MAX_MANIFEST_BYTES} bytes; hot still runs`)
+  }
+  const got = `sha256:${sum.digest('hex')}`
+  if (got !== digest) {
+    throw new FleetError('DIGEST_MISMATCH', `${name} has digest ${got}, ordered was ${digest}; hot still runs`)
+  }
+  return await decompress(packed, { maxOutputLength: MAX_MANIFEST_BYTES })
+}
+
+function errorCodeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : null
 }
 
 function nameOf(digest: Digest): string {

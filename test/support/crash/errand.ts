@@ -148,7 +148,7 @@ export async function runErrand(
     }
     const maintenance = NO_MAINTENANCE
     const watch = () => ({ [Symbol.asyncDispose]: async () => {} })
-    const all = { trees, upstream, maintenance, watch, clock, log: silentLogger, observer }
+    const all = { trees, upstream, maintenance, watch, clock, log: silentLogger, observer, giveMemoryBack: () => {} }
     let failure: unknown = null
     const follow = setInterval(() => {
       if (passedSteps() >= switchAt) next()

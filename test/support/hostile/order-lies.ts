@@ -5,7 +5,7 @@ import type { BuildId, Digest, Name } from '#fleet/build.ts'
 import type { FeedEvent, TargetReading } from '#fleet/ports.ts'
 import { NO_RATCHET, type Ratchet, wants } from '#fleet/target.ts'
 import type { Order } from '#puller/core/state.ts'
-import { decodeAccepted } from '#puller/shell/accepted.ts'
+import { type Accepted, decodeAccepted, NOTHING_ACCEPTED } from '#puller/shell/accepted.ts'
 import { openAdmission } from '#puller/shell/admission.ts'
 import { type FieldLie, fieldLieArb, liedRecord, TARGET } from './record-lies.ts'
 import { QUIET } from './small-state.ts'
@@ -114,7 +114,7 @@ function justifies(of: TargetReading, before: Ratchet, after: Ratchet, order: Or
 /** @returns what became of each reading */
 export async function checkOrders({ steps }: OrderCase): Promise<readonly string[]> {
   let saved: unknown = null
-  let accepted: { ratchet: Ratchet; order: Order | null } = { ratchet: NO_RATCHET, order: null }
+  let accepted: Accepted = NOTHING_ACCEPTED
   let hot: BuildId | null = null
   const verdicts: string[] = []
   let truth: TargetReading = { kind: 'absent', stale: false }
