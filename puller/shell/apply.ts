@@ -6,10 +6,8 @@ import type { TreeName } from '../core/trees.ts'
 import { type Bringing, copyFiles, fileOrder } from './bring.ts'
 import * as disk from './disk.ts'
 import type { Ground } from './ground.ts'
-import { needIdle } from './idle.ts'
 import { checkRoom } from './preflight.ts'
 import { unseal } from './seal.ts'
-import type { Inodes } from './sight.ts'
 import type { Supply } from './supply.ts'
 
 /** A plan and what it is carried out with. Indexes of the plan are those of `bringing.manifest.entries`. */
@@ -19,7 +17,8 @@ export interface Application {
   readonly bringing: Bringing
   readonly supply: Supply
   readonly cold: TreeName
-  readonly inodes: Inodes
+  /** Proves that nobody uses cold, at the last moment before it is written. */
+  readonly needIdle: () => Promise<void>
   /** Everything is brought in beside the tree first, so that its seal is not given up for bytes that never come. */
   readonly aside: boolean
   /** Waits for this node's moment to ask the store. */
@@ -58,7 +57,7 @@ export async function apply(ground: Ground, it: Application): Promise<'delta' | 
   }
   let how = aside ? await bring() : null
 
-  await needIdle(ground, workers, cold, it.inodes)
+  await it.needIdle()
   signal.throwIfAborted()
   it.onUnseal()
   unseal(layout.root, cold)

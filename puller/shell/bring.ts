@@ -7,7 +7,7 @@ import type { CopySource } from '#fleet/stage-plan.ts'
 import type { StageProgress } from '../core/trees.ts'
 import { printable } from './directories.ts'
 import { cutFrames, type Downloads } from './fetch.ts'
-import type { FileOrder, WrongFile } from './tree-writer.ts'
+import type { FileOrder, WrongFile } from './file-order.ts'
 import type { Workers } from './workers.ts'
 
 /** A build's files and where they lie; may be narrowed to some of its entries. */

@@ -9,9 +9,8 @@ import type { Row } from '#fleet/tree-diff.ts'
 import type { LocalManifest } from './manifests.ts'
 
 export interface ChunkSources {
-  readonly hot: LocalManifest | null
-  /** Null where nothing is replaced. */
-  readonly cold: LocalManifest | null
+  readonly hot: () => LocalManifest | null
+  readonly cold: () => LocalManifest | null
   readonly wanted: LocalManifest
 }
 
@@ -62,7 +61,8 @@ export class ChunksKept {
   }
 
   #read(): Chunks {
-    const { hot, cold } = this.#sources
+    const hot = this.#sources.hot()
+    const cold = this.#gone.length === 0 ? null : this.#sources.cold()
     const replaced = this.#gone.map(({ entry }) => entry).filter((entry) => entry.size > LEAST_BYTES)
     const frames = cold === null ? [] : (readOutline(cold.bytes)?.frames ?? [])
     return new Chunks(hot && largeFilesOf(hot), { entries: replaced, frames }, () => true)

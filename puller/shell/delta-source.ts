@@ -18,9 +18,8 @@ import { objectsOf } from '#fleet/manifest.ts'
 import type { CopySource } from '#fleet/stage-plan.ts'
 import { type Bringing, orderWithKept } from './bring.ts'
 import type { Downloads } from './fetch.ts'
+import type { WrongFile } from './file-order.ts'
 import { Lanes } from './lanes.ts'
-import type { LocalManifest } from './manifests.ts'
-import type { WrongFile } from './tree-writer.ts'
 
 const decompress = promisify(zstdDecompress)
 
@@ -28,7 +27,9 @@ const decompress = promisify(zstdDecompress)
 export interface DeltaBase {
   readonly tree: CopySource['tree']
   readonly build: BuildId
-  readonly local: LocalManifest
+  readonly manifest: Digest
+  /** The manifest's bytes, or null when this node has none; what is wrong with them shows in the digest of what the delta makes of them. */
+  readonly bytes: () => Uint8Array | null
 }
 
 /** Gives out exactly as many bytes of a stream as are asked for. */
@@ -100,14 +101,14 @@ export class DeltaSource {
     wanted: { readonly build: BuildId; readonly digest: Digest },
     signal: AbortSignal,
   ): Promise<DeltaSource | null> {
-    const { digest, bytes } = base.local
     const name = objectsOf.delta(wanted.build, base.build)
     const facts = await downloads.find(name, signal)
-    if (facts === null) return null
+    const bytes = facts && base.bytes()
+    if (facts === null || bytes === null) return null
     const reader = new ByteReader(downloads.stream(name, { start: 0, end: facts.bytes }, facts.version, signal))
     try {
       const raw = await readHead(reader)
-      const head = decodeHead(raw, { fromManifest: digest, manifest: wanted.digest })
+      const head = decodeHead(raw, { fromManifest: base.manifest, manifest: wanted.digest })
       return new DeltaSource(reader, head, base, facts.bytes, applyHead(head, bytes))
     } catch (error) {
       await reader.close()

@@ -2,9 +2,13 @@
 import { hash } from 'node:crypto'
 import { join } from 'node:path'
 import type { Digest } from '#fleet/build.ts'
+import type { Columns } from '#fleet/manifest-columns.ts'
 import { decodeDiff, encodeDiff, inverse, type TreeDiff } from '#fleet/tree-diff.ts'
 import { readIfThere, replaceSoftly } from './durable.ts'
 import type { Layout } from './layout.ts'
+import type { LocalManifest } from './manifests.ts'
+import type { Seal } from './seal.ts'
+import type { Workers } from './workers.ts'
 
 function diffPath(layout: Layout): string {
   return join(layout.state, 'diff')
@@ -25,4 +29,19 @@ export function keptDiff(layout: Layout, from: Digest, to: Digest): TreeDiff | n
   const diff = decodeDiff(body)
   if (diff?.from === from && diff.to === to) return diff
   return diff?.from === to && diff.to === from ? inverse(diff) : null
+}
+
+/** Works out what the two trees differ in, where that is not known: the next staging begins from it, and now there is time. */
+export async function ensureDiff(
+  layout: Layout,
+  workers: Workers,
+  cold: { readonly seal: Seal; readonly columns: Columns },
+  hot: { readonly seal: Seal; readonly local: () => LocalManifest | null },
+): Promise<void> {
+  if (keptDiff(layout, cold.seal.manifest, hot.seal.manifest) !== null) return
+  const local = hot.local()
+  const columns = local && (await workers.call(1, 'readColumns', [local.bytes, hot.seal]))
+  if (columns === null) return
+  const from = { digest: cold.seal.manifest, columns: cold.columns }
+  keepDiff(layout, await workers.call(1, 'diffOfColumns', [from, { digest: hot.seal.manifest, columns }]))
 }

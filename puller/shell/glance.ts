@@ -10,6 +10,7 @@ export interface Glance {
   readonly inodes: Inodes
   /** Sum of its files' sizes. */
   readonly bytes: number
+  readonly columns: Columns
 }
 
 /** What a tree consists of, by its record. @throws system errors when the tree is not there */
@@ -40,7 +41,8 @@ export async function glance(
   if (columns === null || columns.count + 1 !== record.ino.length) return null
   const skip = new Uint8Array(new SharedArrayBuffer(columns.count))
   if ((await lookOver(workers, tree, columns, record, skip)).length > 0) return null
-  return { inodes: inodesOfRecord(tree, record), bytes: columns.size.reduce((sum, size) => sum + size, 0) }
+  const total = columns.size.reduce((sum, size) => sum + size, 0)
+  return { inodes: inodesOfRecord(tree, record), bytes: total, columns }
 }
 
 /** Compares all rows that are not to be skipped; see `look`. @returns those that differ */

@@ -12,7 +12,13 @@ import type { Workers } from './workers.ts'
  * Proves that cold may be written now.
  * @throws FleetError `COLD_QUIET` · `COLD_BUSY` naming the pid (failures F17) · `COLD_UNPROVABLE`; nothing was changed
  */
-export async function needIdle(ground: Ground, workers: Workers, tree: TreeName, inodes: Inodes): Promise<void> {
+export async function needIdle(
+  ground: Ground,
+  workers: Workers,
+  tree: TreeName,
+  inodes: Inodes,
+  thread = 0,
+): Promise<void> {
   const { marks, cold } = ground
   const retiredForMs = marks.retiredForMs(tree)
   const quietMs = cold.quietSeconds * 1_000 - retiredForMs
@@ -24,7 +30,7 @@ export async function needIdle(ground: Ground, workers: Workers, tree: TreeName,
   }
   // Nobody can use what is not there: a first install must not wait for processes that cannot be read.
   if (inodes.empty && !marks.isRetired(tree)) return
-  const usage = await workers.call(0, 'whoUses', [inodes.dev, inodes.inodes])
+  const usage = await workers.call(thread, 'whoUses', [inodes.dev, inodes.inodes])
   judge(ground, tree, usage, retiredForMs)
 }
 

@@ -13,10 +13,11 @@ import { frameRows } from './frame-rows.ts'
 import type { Ground } from './ground.ts'
 import { Lanes } from './lanes.ts'
 import type { LocalManifest } from './manifests.ts'
+import type { HotBuild } from './patch.ts'
 import { checkRoom, roomFor } from './preflight.ts'
 import { recordAll } from './record.ts'
-import type { Seal, SealRecord } from './seal.ts'
-import type { StageJob } from './stage.ts'
+import type { SealRecord } from './seal.ts'
+import type { StageJob } from './stage-job.ts'
 import type { Supply } from './supply.ts'
 import { syncTree } from './sync-volume.ts'
 import type { Workers } from './workers.ts'
@@ -26,7 +27,7 @@ export interface InstallWorld {
   readonly workers: Workers
   readonly downloads: Downloads
   readonly supply: Supply
-  readonly hot: { readonly tree: string; readonly seal: Seal; readonly local: LocalManifest } | null
+  readonly hot: (HotBuild & { readonly tree: string }) | null
   readonly wanted: LocalManifest
   readonly columns: Columns
 }
@@ -104,10 +105,11 @@ export class Install {
   async #diff(): Promise<TreeDiff | null> {
     const { hot, supply, workers, wanted, columns } = this.#world
     if (hot === null) return null
-    if (supply.diff?.from === hot.local.digest) return supply.diff
-    const old = await workers.call(1, 'readColumns', [hot.local.bytes, hot.seal])
+    if (supply.diff?.from === hot.seal.manifest) return supply.diff
+    const local = hot.local()
+    const old = local && (await workers.call(1, 'readColumns', [local.bytes, hot.seal]))
     if (old === null) return null
-    const from = { digest: hot.local.digest, columns: old }
+    const from = { digest: hot.seal.manifest, columns: old }
     return await workers.call(1, 'diffOfColumns', [from, { digest: wanted.digest, columns }])
   }
 
@@ -179,7 +181,7 @@ export class Install {
 
   get #kept(): ChunksKept {
     const { hot, wanted } = this.#world
-    this.#chunks ??= new ChunksKept([], { hot: hot?.local ?? null, cold: null, wanted })
+    this.#chunks ??= new ChunksKept([], { hot: () => hot?.local() ?? null, cold: () => null, wanted })
     return this.#chunks
   }
 }

@@ -59,8 +59,20 @@ export class Manifests {
     return bytes === null || digestOf(bytes) !== digest ? null : this.#local(digest, bytes, {})
   }
 
+  /**
+   * The copy under that name, its digest not proven: for a delta, which is proven by the digest of what comes of it. Null when there is none.
+   */
+  glimpse(digest: Digest): Uint8Array<SharedArrayBuffer> | null {
+    return readShared(this.#path(digest))
+  }
+
   has(digest: Digest): boolean {
     return existsSync(this.#path(digest))
+  }
+
+  /** Bytes whose digest was proven where they were made. */
+  hold(bytes: Uint8Array<SharedArrayBuffer>, { build, digest }: { build: string; digest: Digest }): LocalManifest {
+    return this.#local(digest, bytes, { build })
   }
 
   /** Bytes that came from elsewhere. @throws FleetError `DIGEST_MISMATCH` */
@@ -69,7 +81,7 @@ export class Manifests {
     if (digest !== expected.digest) {
       throw new FleetError('DIGEST_MISMATCH', `the manifest has digest ${digest}, ordered was ${expected.digest}`)
     }
-    return this.#local(digest, bytes, { build: expected.build })
+    return this.hold(bytes, expected)
   }
 
   /** Keeps a copy. Not durable by itself: it is found by its digest, and asked for again when it is lost. @throws FleetError `DISK_*` */

@@ -2,7 +2,7 @@
 import { hash } from 'node:crypto'
 import { FleetError } from '#fleet/errors.ts'
 import type { Ground } from './ground.ts'
-import type { StageJob } from './stage.ts'
+import type { StageJob } from './stage-job.ts'
 
 /** Waits for this node's moment in the spread, so that a fleet does not ask one store all at once; once for each order. */
 export async function waitForMoment(

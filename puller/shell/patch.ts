@@ -6,7 +6,7 @@ import type { Columns } from '#fleet/manifest-columns.ts'
 import { CHARS, Rows } from '#fleet/manifest-columns.ts'
 import { parentOf } from '#fleet/paths.ts'
 import { type Present, type StagePlan, stagePlan, type TreeView } from '#fleet/stage-plan.ts'
-import { composed, type TreeDiff } from '#fleet/tree-diff.ts'
+import { composed, inverse, type TreeDiff } from '#fleet/tree-diff.ts'
 import { apply } from './apply.ts'
 import type { Bringing } from './bring.ts'
 import { ChunksKept } from './chunked.ts'
@@ -14,10 +14,11 @@ import { keepDiff, keptDiff } from './diffs.ts'
 import type { Downloads } from './fetch.ts'
 import { inodesOfRecord, isRootUnchanged, lookOver } from './glance.ts'
 import type { Ground } from './ground.ts'
+import { needIdle } from './idle.ts'
 import type { LocalManifest } from './manifests.ts'
 import { recordTouched, rootRow, type Touched } from './record.ts'
 import { emptyRecord, type Seal, type SealRecord, writeSeal } from './seal.ts'
-import type { StageJob } from './stage.ts'
+import type { StageJob } from './stage-job.ts'
 import type { Supply } from './supply.ts'
 import { syncTree } from './sync-volume.ts'
 import type { Workers } from './workers.ts'
@@ -30,11 +31,17 @@ export interface PatchWorld {
   /** Cold as it was sealed, the record of that, and its manifest. */
   readonly seal: Seal
   readonly record: SealRecord
-  readonly before: LocalManifest
-  readonly hot: { readonly seal: Seal; readonly local: LocalManifest } | null
+  readonly before: () => LocalManifest | null
+  readonly hot: HotBuild | null
   readonly wanted: LocalManifest
   readonly spread: () => Promise<void>
   readonly onUnseal: () => void
+}
+
+/** The build in hot; its manifest is read when it is asked for, null when this node has no copy. */
+export interface HotBuild {
+  readonly seal: Seal
+  readonly local: () => LocalManifest | null
 }
 
 export interface Patched {
@@ -50,6 +57,8 @@ export class Patch {
   readonly #ground: Ground
   readonly #world: PatchWorld
   readonly #tree: string
+  /** From cold to hot, where that was kept. */
+  #between: TreeDiff | null = null
 
   constructor(ground: Ground, world: PatchWorld) {
     this.#ground = ground
@@ -65,7 +74,11 @@ export class Patch {
   async run(): Promise<Patched | null> {
     const { job, workers, wanted, supply } = this.#world
     const ordered = { app: this.#ground.app, build: job.order.build }
-    const columns = await workers.call(0, 'readColumns', [wanted.bytes, ordered])
+    const inodes = inodesOfRecord(this.#tree, this.#world.record)
+    const [columns] = await Promise.all([
+      workers.call(0, 'readColumns', [wanted.bytes, ordered]),
+      needIdle(this.#ground, workers, job.cold, inodes, 1),
+    ])
     const diff = columns && (await this.#diff(columns))
     if (columns === null || diff === null) return null
     if (diff.came.length + diff.gone.length > columns.count * MOST_CHANGED) return null
@@ -83,7 +96,7 @@ export class Patch {
       bringing: this.#bringing(diff, entries, view),
       supply,
       cold: job.cold,
-      inodes: inodesOfRecord(this.#tree, this.#world.record),
+      needIdle: async () => undefined,
       aside: false,
       spread: this.#world.spread,
       onUnseal: this.#world.onUnseal,
@@ -95,7 +108,7 @@ export class Patch {
       syncTree(this.#ground.layout, job.cold),
     ])
     if (drifted.length > 0) return null
-    await this.#seal(record, [...diff.came, ...touched, rootRow(columns.count)])
+    await this.#seal(diff, record, [...diff.came, ...touched, rootRow(columns.count)])
     return {
       plan,
       how,
@@ -107,15 +120,15 @@ export class Patch {
   async #diff(columns: Columns): Promise<TreeDiff | null> {
     const { supply, seal, before, hot, wanted, workers } = this.#world
     const delta = supply.delta === null ? null : supply.diff
-    if (delta?.from === before.digest) return delta
-    if (delta !== null && hot !== null && delta.from === hot.local.digest) {
-      const between = keptDiff(this.#ground.layout, before.digest, hot.local.digest)
-      if (between !== null) return composed(between, delta)
-    }
-    const old = await workers.call(1, 'readColumns', [before.bytes, seal])
+    if (delta?.from === seal.manifest) return delta
+    this.#between = hot && keptDiff(this.#ground.layout, seal.manifest, hot.seal.manifest)
+    if (delta !== null && this.#between?.to === delta.from) return composed(this.#between, delta)
+    const local = before()
+    if (local === null) return null
+    const old = await workers.call(1, 'readColumns', [local.bytes, seal])
     if (old === null) return null
     return await workers.call(1, 'diffOfColumns', [
-      { digest: before.digest, columns: old },
+      { digest: seal.manifest, columns: old },
       { digest: wanted.digest, columns },
     ])
   }
@@ -168,12 +181,14 @@ export class Patch {
     const { supply, hot, workers } = this.#world
     if (hot === null) return new Map()
     const { delta } = supply
+    const brings = delta?.brings ?? new Set()
     const files = diff.came.flatMap(({ entry }) => (entry.type === 'f' && entry.size > 0 ? [entry] : []))
     if (delta !== null && delta.base.tree === 'hot') {
       // What it does not bring hot has at the same path.
-      return new Map(files.flatMap(({ path, content }) => (delta.brings.has(path) ? [] : [[content, path] as const])))
+      return new Map(files.flatMap(({ path, content }) => (brings.has(path) ? [] : [[content, path] as const])))
     }
-    const columns = await workers.call(1, 'readColumns', [hot.local.bytes, hot.seal])
+    const local = hot.local()
+    const columns = local && (await workers.call(1, 'readColumns', [local.bytes, hot.seal]))
     if (columns === null) return new Map()
     return new Map(await workers.call(1, 'findContents', [columns, files.map(({ content }) => content)]))
   }
@@ -181,7 +196,7 @@ export class Patch {
   #bringing(diff: TreeDiff, entries: readonly Entry[], view: TreeView): Bringing {
     const { job, workers, downloads, hot, before, wanted } = this.#world
     const { layout } = this.#ground
-    const kept = new ChunksKept(diff.gone, { hot: hot?.local ?? null, cold: before, wanted })
+    const kept = new ChunksKept(diff.gone, { hot: () => hot?.local() ?? null, cold: before, wanted })
     return {
       manifest: kept.manifestOf(job.order.build, entries),
       workers,
@@ -194,16 +209,28 @@ export class Patch {
     }
   }
 
-  async #seal(record: SealRecord, touched: readonly Touched[]): Promise<void> {
+  async #seal(diff: TreeDiff, record: SealRecord, touched: readonly Touched[]): Promise<void> {
     const { job, workers, hot, wanted, supply } = this.#world
     const { layout, app, clock, manifests, cabinet } = this.#ground
     await recordTouched({ workers, tree: this.#tree, tmp: layout.tmp, clock }, record, touched)
-    if (supply.diff !== null && supply.diff.from === hot?.local.digest) keepDiff(layout, supply.diff)
+    const between = betweenHotAnd(diff, hot?.seal ?? null, supply.diff, this.#between)
+    if (between !== null) keepDiff(layout, between)
     const at = new Date(clock.now()).toISOString()
     writeSeal(layout, job.cold, { app, build: job.order.build, manifest: wanted.digest, at }, record)
-    manifests.retain([wanted.digest, hot?.local.digest])
+    manifests.retain([wanted.digest, hot?.seal.manifest])
     cabinet.refill()
   }
+}
+
+/** What the two trees will differ in: as the delta from hot says, or by way of what they differed in before. */
+function betweenHotAnd(
+  diff: TreeDiff,
+  hot: Seal | null,
+  delta: TreeDiff | null,
+  between: TreeDiff | null,
+): TreeDiff | null {
+  if (delta !== null && delta.from === hot?.manifest) return delta
+  return between && composed(inverse(between), diff)
 }
 
 const OWNER_ALL = 0o700

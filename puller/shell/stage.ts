@@ -5,11 +5,11 @@ import { Chunks } from '#fleet/kept-chunks.ts'
 import type { Entry } from '#fleet/manifest.ts'
 import type { Trouble } from '#fleet/node-status.ts'
 import { isNothing, pathsOf, type StagePlan, stagePlan } from '#fleet/stage-plan.ts'
-import type { StageOrder, StageProgress, StageResult, TreeName } from '../core/trees.ts'
+import type { StageResult } from '../core/trees.ts'
 import { apply } from './apply.ts'
 import type { Bringing } from './bring.ts'
 import type { DeltaBase } from './delta-source.ts'
-import { keepDiff } from './diffs.ts'
+import { ensureDiff, keepDiff } from './diffs.ts'
 import { printable } from './directories.ts'
 import { diskFault } from './disk-faults.ts'
 import { Downloads } from './fetch.ts'
@@ -19,25 +19,14 @@ import { needIdle } from './idle.ts'
 import { Install } from './install.ts'
 import type { LocalManifest } from './manifests.ts'
 import { repairLimit, waitForMoment } from './moments.ts'
-import { Patch } from './patch.ts'
+import { type HotBuild, Patch } from './patch.ts'
 import { diskNowMs, recordOf } from './record.ts'
 import { readRecord, type Seal, type SealRecord, writeSeal } from './seal.ts'
 import { type Inodes, inodesOf, type Sight, see } from './sight.ts'
+import { lazily, type StageJob } from './stage-job.ts'
 import { Supply } from './supply.ts'
 import { syncTree } from './sync-volume.ts'
 import type { Workers } from './workers.ts'
-
-export interface StageJob {
-  readonly order: StageOrder
-  readonly cold: TreeName
-  readonly hot: TreeName | null
-  /** Believe nothing of what the seal's record says: every file is hashed again. */
-  readonly doubted: boolean
-  readonly signal: AbortSignal
-  readonly onProgress: (progress: StageProgress) => void
-  /** Orders whose share of the spread was waited for already: a retry must not wait again. */
-  readonly spread: Set<string>
-}
 
 const MOST_DRIFT = 20
 
@@ -52,8 +41,8 @@ export class Staging {
   /** What was sealed when we came: cold's, which tells what may be kept, and hot's, which tells what may be copied. */
   readonly #seal: Seal | null
   readonly #record: SealRecord | null
-  readonly #before: LocalManifest | null
-  readonly #hot: { readonly seal: Seal; readonly local: LocalManifest } | null
+  readonly #before: () => LocalManifest | null
+  readonly #hot: HotBuild | null
   readonly #supply: Supply
   #unsealed = false
 
@@ -66,14 +55,15 @@ export class Staging {
     this.#seal = sealOf(ground, job.cold)
     this.#record = this.#seal && !job.doubted ? readRecord(ground.layout, job.cold, this.#seal) : null
     this.#sweeping = this.#seal?.manifest === job.order.manifest
-    this.#before = this.#seal && ground.manifests.load(this.#seal.manifest)
+    const { manifests } = ground
     const hotSeal = job.hot === null ? null : sealOf(ground, job.hot)
-    const hotLocal = hotSeal && ground.manifests.load(hotSeal.manifest)
-    this.#hot = hotSeal && hotLocal && { seal: hotSeal, local: hotLocal }
-    const base = (tree: 'hot' | 'cold', seal: Seal | null, local: LocalManifest | null): DeltaBase[] =>
-      seal && local ? [{ tree, build: seal.build, local }] : []
+    const read = (seal: Seal | null) => lazily(() => seal && manifests.load(seal.manifest))
+    this.#before = read(this.#seal)
+    this.#hot = hotSeal && { seal: hotSeal, local: read(hotSeal) }
+    const base = (tree: 'hot' | 'cold', seal: Seal | null): DeltaBase[] =>
+      seal === null ? [] : [{ tree, ...seal, bytes: () => manifests.glimpse(seal.manifest) }]
     // Deltas begin at what runs now: hot has that more often than cold.
-    const bases = [...base('hot', hotSeal, hotLocal), ...base('cold', this.#seal, this.#before)]
+    const bases = [...base('hot', hotSeal), ...base('cold', this.#seal)]
     this.#supply = new Supply(ground, this.#downloads, this.#wanted, this.#sweeping ? [] : bases)
   }
 
@@ -90,8 +80,8 @@ export class Staging {
   async #stage(): Promise<StageResult> {
     const { order, signal } = this.#job
     const { manifests, layout } = this.#ground
-    // Asked before anything is fetched: a busy tree is asked again and again.
-    if (this.#record !== null) await this.#needIdle(inodesOfRecord(this.#tree, this.#record))
+    // A tree that was busy the last time is asked again before anything is fetched: this may go on for hours.
+    if (this.#record !== null && this.#job.busy) await this.#needIdle(inodesOfRecord(this.#tree, this.#record))
     if (!manifests.has(order.manifest)) await this.#spread()
     const wanted = await this.#supply.manifest(signal)
     const quickly = (await this.#patch(wanted)) ?? (await this.#install(wanted))
@@ -114,7 +104,7 @@ export class Staging {
 
   /** The quick way, when the record tells what lies in cold: work that grows with the change alone. Null when it cannot be taken. */
   async #patch(wanted: LocalManifest): Promise<StageResult | null> {
-    if (this.#seal === null || this.#record === null || this.#before === null) return null
+    if (this.#seal === null || this.#record === null) return null
     const patch = new Patch(this.#ground, {
       ...{ job: this.#job, workers: this.#workers, downloads: this.#downloads, supply: this.#supply },
       ...{ seal: this.#seal, record: this.#record, before: this.#before, hot: this.#hot, wanted },
@@ -157,6 +147,8 @@ export class Staging {
       if (glanced !== null) {
         drift = []
         await this.#needIdle(glanced.inodes)
+        const lies = this.#seal && { seal: this.#seal, columns: glanced.columns }
+        if (lies !== null && this.#hot !== null) await ensureDiff(layout, this.#workers, lies, this.#hot)
         return this.#armed(null, 'sweep', glanced.bytes)
       }
       const nowMs = diskNowMs(layout.tmp)
@@ -188,8 +180,9 @@ export class Staging {
 
   /** Whether the record alone says that cold is as it was sealed; null when it does not. */
   async #glance(): Promise<Glance | null> {
-    if (this.#record === null || this.#before === null || this.#seal === null) return null
-    return await glance(this.#workers, this.#tree, this.#before.bytes, this.#seal, this.#record)
+    const before = this.#record && this.#before()
+    if (this.#record === null || this.#seal === null || before === null) return null
+    return await glance(this.#workers, this.#tree, before.bytes, this.#seal, this.#record)
   }
 
   get #tree(): string {
@@ -202,7 +195,7 @@ export class Staging {
 
   async #see(walk: Parameters<typeof see>[2], wanted: LocalManifest): Promise<Sight> {
     const { owner } = this.#ground
-    const before = this.#before?.manifest.entries
+    const before = this.#before()?.manifest.entries
     const record = this.#record
     const vouched = before && record?.ino.length === before.length + 1 ? { entries: before, record } : null
     return await see(this.#workers, this.#tree, walk, wanted.manifest.entries, vouched, owner)
@@ -210,7 +203,7 @@ export class Staging {
 
   #plan(sight: Sight, wanted: LocalManifest): StagePlan {
     const sources = new Map<string, string>()
-    for (const { type, content, path } of this.#hot?.local.manifest.entries ?? [])
+    for (const { type, content, path } of this.#hot?.local()?.manifest.entries ?? [])
       if (type === 'f') sources.set(content, path)
     return stagePlan(wanted.manifest.entries, sight.view, sources)
   }
@@ -228,7 +221,7 @@ export class Staging {
       bringing: this.#bringing(wanted.manifest, sight, signal),
       supply: this.#supply,
       cold: this.#job.cold,
-      inodes: inodesOf(sight.walk),
+      needIdle: () => this.#needIdle(inodesOf(sight.walk)),
       aside: this.#sweeping,
       spread: () => this.#spread(),
       onUnseal: () => {
@@ -241,9 +234,9 @@ export class Staging {
 
   #bringing(manifest: LocalManifest['manifest'], sight: Sight, signal: AbortSignal): Bringing {
     const { layout } = this.#ground
-    const before = this.#before?.manifest ?? null
+    const before = this.#before()?.manifest ?? null
     const isTrusted = (entry: Entry) => sight.view.get(entry.path)?.content === entry.content
-    const chunks = new Chunks(this.#hot?.local.manifest ?? null, before, isTrusted)
+    const chunks = new Chunks(this.#hot?.local()?.manifest ?? null, before, isTrusted)
     return {
       manifest,
       workers: this.#workers,
@@ -268,10 +261,10 @@ export class Staging {
   #writeSeal(wanted: LocalManifest, record: SealRecord): void {
     const { layout, app, clock, manifests, cabinet } = this.#ground
     const { diff } = this.#supply
-    if (diff !== null && diff.from === this.#hot?.local.digest) keepDiff(layout, diff)
+    if (diff !== null && diff.from === this.#hot?.seal.manifest) keepDiff(layout, diff)
     const at = new Date(clock.now()).toISOString()
     writeSeal(layout, this.#job.cold, { app, build: this.#job.order.build, manifest: wanted.digest, at }, record)
-    manifests.retain([wanted.digest, this.#hot?.local.digest])
+    manifests.retain([wanted.digest, this.#hot?.seal.manifest])
     cabinet.refill()
   }
 

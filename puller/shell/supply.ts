@@ -38,7 +38,7 @@ export class Supply {
     await this.#openDelta(signal)
     if (this.#delta === null) return await manifests.fetch(this.#wanted, this.#downloads, signal)
     this.#deltaUsed = true
-    return manifests.take(this.#delta.applied.manifest, this.#wanted)
+    return manifests.hold(this.#delta.applied.manifest, this.#wanted)
   }
 
   /** What a delta that was opened says of its base and the ordered build. */

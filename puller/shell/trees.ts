@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { BuildId, Digest, Name } from '#fleet/build.ts'
-import { FleetError } from '#fleet/errors.ts'
+import { FleetError, isFleetError } from '#fleet/errors.ts'
 import type { Manifest } from '#fleet/manifest.ts'
 import type { BuildStore, Clock, Logger, SessionShelf } from '#fleet/ports.ts'
 import {
@@ -147,6 +147,8 @@ class TreesOnDisk implements Trees {
   #workers: Workers | null = null
   #cooling: AbortController | null = null
   #closed = false
+  /** The last staging found its tree in use. */
+  #busy = false
 
   constructor(ground: Ground, lock: RootLock, unclean: boolean) {
     this.#ground = ground
@@ -174,8 +176,13 @@ class TreesOnDisk implements Trees {
     // A seal that is in doubt is swept, whatever the mode: it may not be swapped in on its word alone.
     if (order.mode === 'stage' && cold?.manifest === order.manifest && !doubted) return nothingToDo(armed)
     return await this.#withWorkers(async (workers) => {
-      const job = { order, cold: coldTree, hot: hotTree, doubted, spread: this.#spread, ...options }
-      const result = await new Staging(this.#ground, job, workers).run()
+      const busy = this.#busy
+      const job = { order, cold: coldTree, hot: hotTree, doubted, busy, spread: this.#spread, ...options }
+      const result = await new Staging(this.#ground, job, workers).run().catch((error: unknown) => {
+        this.#busy = isFleetError(error, 'COLD_BUSY', 'COLD_QUIET', 'COLD_UNPROVABLE')
+        throw error
+      })
+      this.#busy = result.busy !== null
       if (result.armed) this.#doubted.delete(coldTree)
       return result
     })
