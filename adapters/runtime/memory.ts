@@ -4,8 +4,8 @@ type Collect = (how: { type: 'major'; execution: 'sync'; flavor: 'last-resort' }
 
 /**
  * Collects garbage as for a machine that is short of memory: everything, and the freed pages are returned. Takes the thread for 20 to 150 ms.
- * Node hands the collector out only under a flag, which V8 reads whenever a context is made: set for one context, and taken back. The
- * inspector's collectGarbage would be the tidier call, but a process that ever had a session hangs in its exit (Node 26.10, three of three).
+ * Node hands the collector out only under a flag, which V8 reads whenever a context is made, and which is not taken back: it is one for all
+ * threads, and another may be about to make its context. The inspector's collectGarbage would be the tidier call, but a process that ever had a session hangs in its exit (Node 26.10, three of three).
  */
 export function giveMemoryBack(): void {
   // Loaded when they are used: a program that never does work of that size never needs them.
@@ -13,6 +13,5 @@ export function giveMemoryBack(): void {
   const { runInNewContext } = process.getBuiltinModule('node:vm')
   setFlagsFromString('--expose-gc')
   const collect = runInNewContext('gc') as Collect
-  setFlagsFromString('--no-expose-gc')
   collect({ type: 'major', execution: 'sync', flavor: 'last-resort' })
 }

@@ -14,8 +14,11 @@ import { type PublishedManifest, readManifest } from './read-manifest.ts'
 /** A delta that carried more than this part of the build's bytes would save nothing over ranges or the whole object. */
 const MOST_WORTH = 0.5
 
-/** Raw bytes that small pieces are gathered into one frame for: one read, one checksum, one decompression. */
-const GATHERED_BYTES = 256 * 1024
+/**
+ * Raw bytes that small pieces are gathered into one frame for. Larger frames are smaller on the way, since files of one build resemble each other;
+ * but a node decompresses several at once, and holds each whole.
+ */
+const GATHERED_BYTES = 2 * 1024 * 1024
 
 /** A build that a ring runs, and that the store may hold. */
 export interface Older {

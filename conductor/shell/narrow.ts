@@ -1,4 +1,5 @@
-// Owns finding what changed inside the changed pieces of a large file, so that a delta carries that and not the whole mebibyte around it.
+// Owns finding what changed inside of changed files: what was added to the end of one, and the places inside of a large one.
+import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -33,7 +34,12 @@ export async function narrowPieces(
   let compared = 0
   for (const piece of pieces) {
     const path = added[piece.entry]?.path ?? ''
-    const frame = compared < MOST_PIECES ? pieceFrame(older, old.get(path), piece.start) : undefined
+    const before = old.get(path)
+    if (before !== undefined && (await isAppended(join(dir, path), before, piece, signal))) {
+      narrowed.push({ entry: piece.entry, start: before.size, bytes: piece.bytes - before.size })
+      continue
+    }
+    const frame = compared < MOST_PIECES ? pieceFrame(older, before, piece.start) : undefined
     if (frame === undefined) {
       narrowed.push(piece)
       continue
@@ -46,6 +52,20 @@ export async function narrowPieces(
     narrowed.push(...ranges.map(({ start, bytes }) => ({ entry: piece.entry, start, bytes })))
   }
   return narrowed
+}
+
+/** Whether a file of one piece is the older one and something behind it: the digest of the older one tells, without its bytes. */
+async function isAppended(path: string, before: Entry, piece: Piece, signal: AbortSignal): Promise<boolean> {
+  if (before.type !== 'f' || piece.start > 0 || before.size === 0 || before.size >= piece.bytes) return false
+  const sum = createHash('sha256')
+  try {
+    for await (const part of createReadStream(path, { end: before.size - 1, signal })) sum.update(part as Buffer)
+  } catch (error) {
+    if (signal.aborted) throw error
+    // Whoever reads it next says what is wrong with it.
+    return false
+  }
+  return sum.digest('hex') === before.content
 }
 
 /** The frame that holds the piece of the older file which begins at `start`, where that is a plain piece of a large file. */

@@ -15,6 +15,7 @@ import { type Applied, applyHead } from '#fleet/delta-apply.ts'
 import { FleetError } from '#fleet/errors.ts'
 import type { KeptRange } from '#fleet/kept-chunks.ts'
 import { objectsOf } from '#fleet/manifest.ts'
+import type { ObjectFacts } from '#fleet/ports.ts'
 import type { CopySource } from '#fleet/stage-plan.ts'
 import { type Bringing, orderWithKept } from './bring.ts'
 import type { Downloads } from './fetch.ts'
@@ -92,19 +93,20 @@ export class DeltaSource {
   }
 
   /**
-   * Opens the delta from one build to another; null when the store has none.
+   * Opens the delta from one build to another; null when this node has no manifest of the older one.
+   * @param facts of the object, as the store gave them
    * @throws FleetError `DELTA_INVALID` · `DIGEST_MISMATCH` · `MANIFEST_INVALID` · `STORE_*`
    */
   static async open(
     downloads: Downloads,
     base: DeltaBase,
     wanted: { readonly build: BuildId; readonly digest: Digest },
+    facts: ObjectFacts,
     signal: AbortSignal,
   ): Promise<DeltaSource | null> {
     const name = objectsOf.delta(wanted.build, base.build)
-    const facts = await downloads.find(name, signal)
-    const bytes = facts && base.bytes()
-    if (facts === null || bytes === null) return null
+    const bytes = base.bytes()
+    if (bytes === null) return null
     const reader = new ByteReader(downloads.stream(name, { start: 0, end: facts.bytes }, facts.version, signal))
     try {
       const raw = await readHead(reader)

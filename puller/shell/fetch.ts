@@ -3,6 +3,7 @@ import { backoffMs } from '#fleet/backoff.ts'
 import { FleetError, isFleetError } from '#fleet/errors.ts'
 import type { Frame } from '#fleet/manifest.ts'
 import type { BuildStore, ByteRange, Clock, Logger } from '#fleet/ports.ts'
+import { litter, tidy } from './litter.ts'
 
 export interface FetchOptions {
   readonly maxBytesPerSecond: number | null
@@ -52,6 +53,8 @@ export class Downloads {
           at += part.byteLength
           this.fetchedBytes += part.byteLength
           yield part
+          litter(part.byteLength)
+          tidy()
           await this.#pace(part.byteLength, signal)
         }
         if (at < range.end) throw new FleetError('STORE_UNREACHABLE', `${name} ended at byte ${at} of ${range.end}`)

@@ -12,6 +12,7 @@ import { cutFrames, type Downloads } from './fetch.ts'
 import { frameRows } from './frame-rows.ts'
 import type { Ground } from './ground.ts'
 import { Lanes } from './lanes.ts'
+import { tidyAll } from './litter.ts'
 import type { LocalManifest } from './manifests.ts'
 import type { HotBuild } from './patch.ts'
 import { checkRoom, roomFor } from './preflight.ts'
@@ -42,7 +43,7 @@ export interface Installed {
 
 const COPIED_AT_ONCE = 128
 /** Frames that may wait at a thread: a large file keeps one thread busy while the frames behind it go to the others. */
-const QUEUED = 8
+const QUEUED = 4
 
 export class Install {
   readonly #ground: Ground
@@ -133,6 +134,8 @@ export class Install {
     for (const row of rows) wanted[row] = 1
     const byFrame = frameRows(columns, frames, wanted)
     const version = await artifactVersion(this.#bringingOf([]))
+    // What the manifest left behind would lie there for as long as the artifact streams by.
+    tidyAll()
     const lanes = new Lanes<number>(workers.count, QUEUED)
     const stream = downloads.stream(objectsOf.artifact(build), { start: 0, end: artifact.bytes }, version, job.signal)
     let reach = -1

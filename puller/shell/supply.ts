@@ -1,6 +1,8 @@
 // Owns where the ordered manifest and the missing bytes come from: this node, else a delta, else ranges of the artifact, else all of it.
 import type { BuildId, Digest } from '#fleet/build.ts'
 import { isFleetError } from '#fleet/errors.ts'
+import { objectsOf } from '#fleet/manifest.ts'
+import type { ObjectFacts } from '#fleet/ports.ts'
 import type { TreeDiff } from '#fleet/tree-diff.ts'
 import { artifactVersion, type Bringing, fetchFiles } from './bring.ts'
 import { type DeltaBase, DeltaSource } from './delta-source.ts'
@@ -92,18 +94,31 @@ export class Supply {
     }
   }
 
-  /** A delta is a courtesy: whatever is wrong with one, there are other ways. */
+  /** A delta is a courtesy: whatever is wrong with one, there are other ways. The shortest is tried first. */
   async #openDelta(signal: AbortSignal): Promise<void> {
-    for (const base of this.#bases) {
-      try {
-        this.#delta = await DeltaSource.open(this.#downloads, base, this.#wanted, signal)
-      } catch (error) {
-        signal.throwIfAborted()
-        if (!isUseless(error)) throw error
-        this.#ground.log.warn('delta refused', { build: this.#wanted.build, error })
-      }
+    const found = await Promise.all(this.#bases.map((base) => this.#findDelta(base, signal)))
+    const deltas = found.flatMap((delta) => delta ?? []).sort((a, b) => a.facts.bytes - b.facts.bytes)
+    for (const { base, facts } of deltas) {
+      this.#delta = await this.#orNone(DeltaSource.open(this.#downloads, base, this.#wanted, facts, signal), signal)
       this.#diff = this.#delta?.applied.diff ?? null
       if (this.#delta !== null) return
+    }
+  }
+
+  async #findDelta(base: DeltaBase, signal: AbortSignal): Promise<{ base: DeltaBase; facts: ObjectFacts } | null> {
+    const name = objectsOf.delta(this.#wanted.build, base.build)
+    const facts = await this.#orNone(this.#downloads.find(name, signal), signal)
+    return facts && { base, facts }
+  }
+
+  async #orNone<value>(asked: Promise<value>, signal: AbortSignal): Promise<value | null> {
+    try {
+      return await asked
+    } catch (error) {
+      signal.throwIfAborted()
+      if (!isUseless(error)) throw error
+      this.#ground.log.warn('delta refused', { build: this.#wanted.build, error })
+      return null
     }
   }
 }

@@ -5,6 +5,7 @@ import { FleetError } from '#fleet/errors.ts'
 import type { Columns } from '#fleet/manifest-columns.ts'
 import { readManifest } from '#fleet/manifest-table.ts'
 import { whoUses } from './in-use.ts'
+import { tidy } from './litter.ts'
 import { look, recordRows } from './look.ts'
 import { type RowOptions, RowWriter } from './row-writer.ts'
 import { finish, prepare } from './tree-shape.ts'
@@ -107,13 +108,18 @@ export interface CarriedError {
   readonly stack: string | undefined
 }
 
-parentPort?.on('message', (call: WorkerCall) => {
+function answer(call: WorkerCall): void {
   try {
     const operation = operations[call.operation] as (...args: readonly unknown[]) => unknown
     parentPort?.postMessage({ id: call.id, value: operation(...call.args) } satisfies WorkerAnswer)
   } catch (error) {
     parentPort?.postMessage({ id: call.id, error: carry(error) } satisfies WorkerAnswer)
   }
+}
+
+parentPort?.on('message', (call: WorkerCall) => {
+  answer(call)
+  tidy()
 })
 
 function carry(error: unknown): CarriedError {

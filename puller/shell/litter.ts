@@ -1,0 +1,45 @@
+// Owns collecting garbage while much passes through: buffers lie outside of the heap, and V8 lets tens of MiB of them wait in every thread.
+
+type Collect = (how: { type: 'minor' | 'major'; execution: 'sync' }) => void
+
+/** Bytes that may wait to be collected. A collection of the young takes a fraction of a millisecond. */
+const MOST_BYTES = 4 * 1024 * 1024
+
+/** Buffers of one thread that may be held, those in use included. Collecting the old takes a few milliseconds. */
+const MOST_OLD_BYTES = 12 * 1024 * 1024
+
+let collect: Collect | null = null
+let waitingBytes = 0
+
+/** Says that buffers of so many bytes are in use and will soon be left. One account for each thread. */
+export function litter(bytes: number): void {
+  waitingBytes += bytes
+}
+
+/** Collects when that is due: to be called where nothing of what was littered is still in use. */
+export function tidy(): void {
+  if (waitingBytes < MOST_BYTES) return
+  waitingBytes = 0
+  collect ??= collector()
+  collect({ type: 'minor', execution: 'sync' })
+  // Some of it has come to count as old by then.
+  if (process.memoryUsage().arrayBuffers > MOST_OLD_BYTES) collect({ type: 'major', execution: 'sync' })
+}
+
+/** Collects everything, before work that needs much memory. Takes some 20 ms. */
+export function tidyAll(): void {
+  waitingBytes = 0
+  collect ??= collector()
+  collect({ type: 'major', execution: 'sync' })
+}
+
+/**
+ * Node hands the collector out only under a flag, which V8 reads whenever a context is made. It is not taken back: it is one for all threads, and
+ * another may be about to make its context.
+ */
+function collector(): Collect {
+  const { setFlagsFromString } = process.getBuiltinModule('node:v8')
+  const { runInNewContext } = process.getBuiltinModule('node:vm')
+  setFlagsFromString('--expose-gc')
+  return runInNewContext('gc') as Collect
+}
