@@ -5,7 +5,7 @@ import { archiveCaseArb } from '#test/support/hostile/archive-case.ts'
 import { openArena } from '#test/support/hostile/arena.ts'
 import { runCases } from '#test/support/hostile/run.ts'
 
-const RUN = { count: 150, seed: 1_771_000_001 }
+const RUN = { count: 100, seed: 1_771_000_001 }
 
 test(`E1 to E17: ${RUN.count} hostile archives and manifests write nothing outside the cold tree, and what is accepted is what the manifest says`, async (t: TestContext) => {
   const arena = await openArena(t)
@@ -15,6 +15,6 @@ test(`E1 to E17: ${RUN.count} hostile archives and manifests write nothing outsi
   t.diagnostic(`${JSON.stringify(verdicts)}, slowest ${slowestMs} ms, peak ${peakMiB} MiB`)
   // The slice reaches what it is there for: refusals of each kind, and builds that lies did not hurt.
   for (const verdict of ['MANIFEST_INVALID', 'DIGEST_MISMATCH', 'accepted and equal']) {
-    assert.ok((verdicts[verdict] ?? 0) > 5, `${verdict}: ${verdicts[verdict]}`)
+    assert.ok((verdicts[verdict] ?? 0) > 2, `${verdict}: ${verdicts[verdict]}`)
   }
 })

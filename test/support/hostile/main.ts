@@ -1,4 +1,4 @@
-// Owns the command that runs hostile cases in numbers: `npm run test:hostile -- [archives|records] [--count N] [--seed N] [--path P]`.
+// Owns the command that runs hostile cases in numbers: `npm run test:hostile -- [archives|records] [--count N] [--seed N] [--path P] [--staged N]`, N decoded for each one staged.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { parseArgs } from 'node:util'
@@ -14,6 +14,7 @@ const { values, positionals } = parseArgs({
     seed: { type: 'string' },
     path: { type: 'string' },
     'go-on': { type: 'boolean' },
+    staged: { type: 'string', default: '1' },
   },
 })
 const seed = Number(values.seed ?? Math.floor(Math.random() * 2 ** 31))
@@ -22,6 +23,7 @@ const run = {
   seed,
   ...(values.path !== undefined && { path: values.path }),
   goOn: values['go-on'] ?? false,
+  onProgress: (done: number) => void (done % 1_000 === 0 && process.stderr.write(`${done} cases\n`)),
 }
 const wanted = (part: string) => positionals.length === 0 || positionals.includes(part)
 
@@ -40,10 +42,10 @@ process.stdout.write(`seed ${run.seed}; a failing case replays with --seed and -
 
 if (wanted('archives')) {
   test(`${run.count} hostile archives and manifests`, async (t) => {
-    const arena = await openArena(t)
+    const arena = await openArena(t, Number(values.staged))
     const told = await runCases(run, archiveCaseArb, async (hostile) => {
       const { verdict, staged } = await arena.stage(hostile)
-      return [verdict, staged ? '(staged for real)' : '(refused by the decoder alone)']
+      return [verdict, staged ? '(staged for real)' : '(decoded alone)']
     })
     tell('archives and manifests', told)
   })

@@ -1,6 +1,6 @@
 // Owns hostile paths and targets of links: out of the tree, beside others of their build, and not to be shown or typed.
 import * as fc from 'fast-check'
-import { octets } from './text.ts'
+import { anyText, octets } from './text.ts'
 
 /** A path that is wrong by itself, or wrong beside the others of its build. Entries are named by any whole number, taken modulo. */
 export type PathLie =
@@ -55,7 +55,7 @@ export const pathArb: fc.Arbitrary<PathLie> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ path: fc.constant('literal' as const), text: fc.constantFrom(...PATHS) }) },
   {
     weight: 1,
-    arbitrary: fc.record({ path: fc.constant('literal' as const), text: fc.string({ unit: 'binary', maxLength: 20 }) }),
+    arbitrary: fc.record({ path: fc.constant('literal' as const), text: anyText(20) }),
   },
   {
     weight: 4,

@@ -25,6 +25,9 @@ export interface Told {
   readonly peakMiB: number
 }
 
+/** What a run of any length may take at its peak, lies of its own included. */
+const MOST_MIB = 1_024
+
 /** No case may take longer: this is for what hangs, on whatever machine. */
 const CASE_LIMIT_MS = 60_000
 
@@ -70,6 +73,7 @@ export async function runCases<value>(
   const parameters = { numRuns: count, seed, ...replay, timeout: CASE_LIMIT_MS, includeErrorInReport: true }
   await fc.assert(property.beforeEach(assertUnpolluted), parameters)
   assertUnpolluted()
+  assert.ok(sampledMiB < MOST_MIB, `${Math.round(sampledMiB)} MiB after a case`)
   return {
     failures: [...failures],
     verdicts,

@@ -90,11 +90,16 @@ export const VALUES: readonly unknown[] = [
   raw(`${'['.repeat(2_000)}${']'.repeat(2_000)}`),
 ]
 
+/** Any text, lone surrogates among it. (Of its own: fast-check's unit of all code points takes a table of a million entries.) */
+export function anyText(maxLength: number): fc.Arbitrary<string> {
+  return fc.array(fc.integer({ min: 0, max: 0x10ffff }), { maxLength }).map((points) => String.fromCodePoint(...points))
+}
+
 export const numberArb: fc.Arbitrary<unknown> = fc.oneof(fc.constantFrom(...NUMBERS), fc.integer(), fc.double())
 
 export const valueArb: fc.Arbitrary<unknown> = fc.oneof(
   fc.constantFrom(...VALUES),
-  fc.string({ unit: 'binary', maxLength: 40 }),
+  anyText(40),
   fc.jsonValue({ maxDepth: 2 }),
 )
 
