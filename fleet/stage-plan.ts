@@ -86,7 +86,7 @@ export function stagePlan(entries: readonly Entry[], cold: TreeView, hot: Readon
     if (entry.type === 'd') {
       if (!sameType) plan.mkdir.push(index)
       if (!sameType || there.mode !== entry.mode || !there.owned) plan.directories.push(index)
-    } else if (sameType && there.content === entry.content && (entry.type === 'l' || there.nlink === 1)) {
+    } else if (sameType && isContentOf(entry, there)) {
       keptBytes += entry.size
       if (!isDressed(entry, there)) plan.set.push(index)
     } else if (entry.type === 'l') {
@@ -107,6 +107,12 @@ export function stagePlan(entries: readonly Entry[], cold: TreeView, hot: Readon
   plan.directories.sort((a, b) => depth(entries[b]?.path ?? '') - depth(entries[a]?.path ?? ''))
   const steps = { ...plan, remove, keptBytes, copiedBytes, fetchedBytes }
   return withLifted({ ...steps, lift: [] }, entries, cold)
+}
+
+/** A digest alone is not enough: a manifest may name another size beside it, and what is kept must be all that it says. */
+function isContentOf(entry: Entry, there: Present): boolean {
+  if (there.content !== entry.content) return false
+  return entry.type === 'l' || (there.nlink === 1 && there.size === entry.size)
 }
 
 function isDressed(entry: Entry, there: Present): boolean {

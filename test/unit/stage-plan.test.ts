@@ -63,6 +63,14 @@ test('a kept file with another mode, time or owner is dressed, not written; one 
   assert.deepEqual(plan.copy, [{ entry: 0, from: { tree: 'cold', path: 'linked' } }])
 })
 
+test('content of another length than the manifest says is not kept, whatever its digest: a manifest may lie about one of the two', () => {
+  const cold = viewOf([file('x', 'xx')])
+  for (const size of [0, 1, 3]) {
+    const plan = stagePlan([file('x', 'xx', { size })], cold, NO_HOT)
+    assert.deepEqual([plan.set, plan.copy.length + plan.fetch.length], [[], 1], `${size} bytes`)
+  }
+})
+
 test('what nobody vouches for is written anew, and what cannot be deployed is removed', () => {
   const cold = new Map([
     ['doubt', present(file('doubt', 'd'), { content: null })],
