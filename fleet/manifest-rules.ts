@@ -15,6 +15,7 @@ export const MAX_MTIME = 8 ** 11 - 1
 
 const SHA256_HEX = /^[0-9a-f]{64}$/
 const DIGEST_PREFIX = 'sha256:'
+const SHA256_OF_NOTHING = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'
 const MODE_MASK = 0o755
 
 function refuse(detail: string): never {
@@ -155,6 +156,8 @@ export function checkEntry(tuple: unknown, index: number, limits: Pick<Limits, '
   const content = type === 'f' && written.startsWith(DIGEST_PREFIX) ? written.slice(DIGEST_PREFIX.length) : written
   if ((mode & ~MODE_MASK) !== 0 || mode > 0o777) return wrong('has permission bits beyond 0755')
   if (type === 'f' && !SHA256_HEX.test(content)) return wrong('has no SHA-256')
+  if (type === 'f' && size === 0 && content !== SHA256_OF_NOTHING)
+    return wrong('is empty and has the SHA-256 of something')
   if (type === 'd' && content !== '') return wrong('is a directory with content')
   if (type === 'l' && mode !== 0) return wrong('is a link with a mode')
   if (type !== 'f' && size !== 0) return wrong('has a size and is no file')

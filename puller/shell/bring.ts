@@ -75,7 +75,8 @@ export async function fetchFiles(
   const none = new Uint8Array(0)
   if (empty.length > 0) {
     const files = empty.map((entry) => ({ file: fileOrder(bringing, entry), content: none }))
-    await workers.call(0, 'writeWhole', [files, place])
+    const odd = await workers.call(0, 'writeWhole', [files, place])
+    if (odd.length > 0) throw mismatch(manifest, odd)
   }
   if (entries.length === empty.length) return 'ranges'
   const kept = new Map(entries.map((entry) => [entry, bringing.keptOf(entry)]))

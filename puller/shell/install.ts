@@ -78,11 +78,12 @@ export class Install {
     const { workers, columns, hot } = this.#world
     const { copy, fetch, empty } = await this.#shares()
     await workers.call(0, 'shapeRows', [])
-    await workers.call(0, 'writeEmpty', [empty])
+    const odd = await workers.call(0, 'writeEmpty', [empty])
     // With a build in hot it is for the delta and the ranges to say what must travel: parts of large files may lie here.
     const fetching = hot === null ? this.#stream(fetch) : this.#bring(fetch)
     const [lost, { wrong, how }] = await Promise.all([this.#copy(copy), fetching])
-    if (lost.length + wrong.length > 0) await this.#bring([...lost, ...wrong])
+    const again = [...odd, ...lost, ...wrong]
+    if (again.length > 0) await this.#bring(again)
     await workers.call(0, 'finishRows', [])
     const copiedBytes = copy.reduce((sum, row) => sum + (columns.size[row] ?? 0), 0)
     return { how, copiedBytes, writtenFiles: copy.length + fetch.length + empty.length }

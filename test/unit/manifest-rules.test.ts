@@ -259,3 +259,11 @@ test('a time that no disk keeps is refused: what was written with it would look 
   refused(at(Number.MAX_SAFE_INTEGER), /has a time that no disk keeps/)
   assert.equal(decodeManifest(at(8 ** 11 - 1)).entries[0]?.mtime, 8 ** 11 - 1)
 })
+
+test('an empty file has the digest of nothing, or it is refused', () => {
+  const bytes = tampered((manifest) => {
+    const entry = manifest.entries.find((tuple) => tuple[7] === 'empty')
+    if (entry !== undefined) entry[4] = sha256('something')
+  })
+  refused(bytes, /is empty and has the SHA-256 of something/)
+})
