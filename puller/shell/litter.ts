@@ -6,7 +6,7 @@ type Collect = (how: { type: 'minor' | 'major'; execution: 'sync' }) => void
 const MOST_BYTES = 4 * 1024 * 1024
 
 /** Buffers of one thread that may be held, those in use included. Collecting the old takes a few milliseconds. */
-const MOST_OLD_BYTES = 12 * 1024 * 1024
+const MOST_OLD_BYTES = 8 * 1024 * 1024
 
 let collect: Collect | null = null
 let waitingBytes = 0
