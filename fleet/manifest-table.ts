@@ -124,10 +124,12 @@ class Reader {
       if (row >= columns.path.length || !this.#entry(row, line)) return null
       total += columns.size[row] ?? 0
       row += 1
-      const last = this.#at === end
-      if (!last && (this.#text[this.#at] !== CHARS.comma || this.#text[this.#at + 1] !== NEWLINE)) return null
-      line = last ? end : this.#at + 2
+      if (this.#at === end) break
+      if (this.#text[this.#at] !== CHARS.comma || this.#text[this.#at + 1] !== NEWLINE) return null
+      line = this.#at + 2
     }
+    // A comma announces another line.
+    if (line >= end) return null
     const { limits } = this.#head
     if (row === 0 || row > limits.entries || total > limits.bytes) return null
     const read = { ...columns, count: row }
