@@ -63,9 +63,16 @@ export class ChunksKept {
   #read(): Chunks {
     const hot = this.#sources.hot()
     const cold = this.#gone.length === 0 ? null : this.#sources.cold()
-    const replaced = this.#gone.map(({ entry }) => entry).filter((entry) => entry.size > LEAST_BYTES)
-    const frames = cold === null ? [] : (readOutline(cold.bytes)?.frames ?? [])
-    return new Chunks(hot && largeFilesOf(hot), { entries: replaced, frames }, () => true)
+    return new Chunks(hot && largeFilesOf(hot), cold && this.#replacedIn(cold), () => true)
+  }
+
+  /** The large files that change, as they stand in cold's manifest: a composed difference may have their places in another artifact. */
+  #replacedIn(cold: LocalManifest): ChunkedTree | null {
+    const large = this.#gone.filter(({ entry }) => entry.size > LEAST_BYTES)
+    const read = large.length === 0 ? null : readManifest(cold.bytes)
+    if (read === null) return null
+    const rows = new Rows(read.columns)
+    return { entries: large.map(({ row }) => rows.entry(row)), frames: read.frames }
   }
 }
 

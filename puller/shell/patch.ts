@@ -87,7 +87,9 @@ export class Patch {
     if (touched === null) return null
 
     const view = viewOf(diff)
-    const entries = diff.came.map(({ entry }) => entry)
+    const rows = new Rows(columns)
+    // As they stand in the ordered manifest: a composed difference may have their places in another artifact.
+    const entries = diff.came.map(({ row }) => rows.entry(row))
     const plan = stagePlan(entries, view, await this.#sources(diff))
     this.#ground.manifests.keep(wanted)
     const how = await apply(this.#ground, {
