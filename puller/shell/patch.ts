@@ -148,12 +148,16 @@ export class Patch {
 
   /**
    * The kept directories in which something will change, proven to be as they were sealed: once they change, nobody could tell what else
-   * was put there. Null when one is not, or when a directory is closed to its owner: then modes must be lifted, which takes a look at all.
+   * was put there. So are the files that keep their bytes, but not their mode or time. Null when one is not, or when a directory is closed to its owner: then modes must be lifted, which takes a look at all.
    */
   #touchedDirectories(columns: Columns, diff: TreeDiff, record: SealRecord): Touched[] | null {
     if (!isRootUnchanged(this.#tree, this.#world.record)) return null
     const parents = new Set([...diff.came, ...diff.gone].map(({ entry }) => parentOf(entry.path)))
+    const after = new Map(diff.came.map(({ entry }) => [entry.path, entry]))
     for (const { row, entry } of diff.gone) {
+      // A file of which only the mode or the time changes keeps its bytes, and nothing else looks at it.
+      const stays = entry.type === 'f' && after.get(entry.path)?.content === entry.content
+      if (stays && !this.#isFileAsSealed(entry, row)) return null
       if (entry.type !== 'd') continue
       if (isClosed(entry.mode) || !this.#isAsSealed(entry.path, this.#world.record, row)) return null
       // One that stays with another mode keeps its row, but not in `kept`.
@@ -176,6 +180,12 @@ export class Patch {
   #isAsSealed(path: string, record: SealRecord, row: number): boolean {
     const stat = lstatSync(`${this.#tree}/${path}`, { throwIfNoEntry: false })
     return stat?.isDirectory() === true && stat.ino === record.ino[row] && stat.ctimeMs === record.ctimeMs[row]
+  }
+
+  #isFileAsSealed({ path }: Entry, row: number): boolean {
+    const { ino, ctimeMs } = this.#world.record
+    const stat = lstatSync(`${this.#tree}/${path}`, { throwIfNoEntry: false })
+    return stat?.isFile() === true && stat.ino === ino[row] && stat.ctimeMs === ctimeMs[row]
   }
 
   /** Contents that hot has, with their paths there. What the delta brings is not copied. */
