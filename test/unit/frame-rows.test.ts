@@ -1,0 +1,68 @@
+// Owns the proof of which files begin in which frame, against a slow reading of the same manifest.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { encodeManifest, type Manifest } from '#fleet/manifest.ts'
+import { readManifest } from '#fleet/manifest-table.ts'
+import { frameRows } from '#puller/shell/frame-rows.ts'
+import { type Made, manifestOf } from '#test/support/manifests.ts'
+
+const made: fc.Arbitrary<Made> = fc.oneof(
+  fc.nat(3_000).map((bytes) => ({ text: 'x'.repeat(bytes) })),
+  fc.tuple(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 5_000 })).map(([count, lastBytes]) => {
+    return { chunks: Array.from({ length: count }, (_, at) => `${at}`), lastBytes }
+  }),
+  fc.constantFrom<Made>({ link: 'a' }, { directory: true }),
+)
+
+/** Frames cut anew, without regard for where files begin: one may hold many, and one may go on over many. */
+function recut(manifest: Manifest, cuts: readonly number[]): Manifest {
+  const starts: number[] = []
+  let total = 0
+  for (const { rawBytes } of manifest.frames) {
+    starts.push(total)
+    total += rawBytes
+  }
+  const at = [...new Set([0, ...cuts.map((cut) => cut % total), total])].sort((a, b) => a - b)
+  const frames = at.slice(1).map((end, index) => ({ offset: index, bytes: 1, rawBytes: end - (at[index] ?? 0) }))
+  const entries = manifest.entries.map((entry) => {
+    if (entry.size === 0) return entry
+    const place = (starts[entry.frame] ?? 0) + entry.offset
+    const frame = at.findLastIndex((start) => start <= place)
+    return { ...entry, frame, offset: place - (at[frame] ?? 0) }
+  })
+  return { ...manifest, frames, entries, artifact: { ...manifest.artifact, bytes: frames.length } }
+}
+
+test('each wanted file with bytes begins in one frame and reaches to its last byte; none other is named', () => {
+  fc.assert(
+    fc.property(
+      fc.array(made, { minLength: 1, maxLength: 15 }),
+      fc.array(fc.nat(9_000_000), { maxLength: 12 }),
+      fc.infiniteStream(fc.boolean()),
+      (list, cuts, isWanted) => {
+        const manifest = recut(manifestOf(Object.fromEntries(list.map((one, at) => [`f${at}`, one]))), cuts)
+        const columns = readManifest(encodeManifest(manifest))?.columns
+        assert.ok(columns !== undefined)
+        const wanted = Uint8Array.from(manifest.entries, () => (isWanted.next().value ? 1 : 0))
+        const byFrame = frameRows(columns, manifest.frames, wanted)
+        const ends: number[] = []
+        for (const { rawBytes } of manifest.frames) ends.push((ends.at(-1) ?? 0) + rawBytes)
+        for (const [index] of manifest.frames.entries()) {
+          const rows = [...manifest.entries.keys()].filter((row) => {
+            const { type, size, frame } = manifest.entries[row] ?? assert.fail()
+            return wanted[row] === 1 && type === 'f' && size > 0 && frame === index
+          })
+          assert.deepEqual(byFrame.startingIn(index), rows)
+          const lasts = rows.map((row) => {
+            const { size, offset } = manifest.entries[row] ?? assert.fail()
+            const lastByte = (ends[index - 1] ?? 0) + offset + size - 1
+            return ends.findIndex((end) => lastByte < end)
+          })
+          assert.equal(byFrame.reachOf(index), Math.max(-1, ...lasts))
+        }
+      },
+    ),
+    { numRuns: 200 },
+  )
+})
