@@ -4,6 +4,7 @@ import { CONDUCTOR } from './conductor.ts'
 import { DISK } from './disk.ts'
 import type { Mutant } from './mutant.ts'
 import { ORDERS } from './orders.ts'
+import { RECORDS } from './records.ts'
 import { TREES } from './trees.ts'
 
-export const MUTANTS: readonly Mutant[] = [...DISK, ...COLD, ...TREES, ...ORDERS, ...CONDUCTOR]
+export const MUTANTS: readonly Mutant[] = [...DISK, ...COLD, ...TREES, ...RECORDS, ...ORDERS, ...CONDUCTOR]

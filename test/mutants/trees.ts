@@ -35,7 +35,10 @@ export const TREES: readonly Mutant[] = [
     file: 'puller/shell/tree-writer.ts',
     find: 'if (got !== file.content) return { entry',
     replace: 'if (got === null) return { entry',
-    test: [STAGE, 'what an application changed in hot is not copied into cold: it comes from the store'],
+    test: [
+      'test/integration/trees-record.test.ts',
+      'what an application changed in hot is not copied into a tree that has most of the build: it comes from the store',
+    ],
   },
   {
     id: 'manifest-digest',
