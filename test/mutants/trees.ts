@@ -44,7 +44,7 @@ export const TREES: readonly Mutant[] = [
     id: 'manifest-digest',
     guard: 'Only the manifest that was ordered says what a build is',
     without: 'the digest of a manifest from the store',
-    file: 'fleet/manifest.ts',
+    file: 'puller/shell/manifests.ts',
     find: 'if (digest !== expected.digest) {',
     replace: 'if (bytes === null) {',
     test: ['test/integration/trees-store-faults.test.ts', 'B8: an artifact or a manifest of another build is refused'],
