@@ -15,7 +15,7 @@ export const MAX_MTIME = 8 ** 11 - 1
 
 const SHA256_HEX = /^[0-9a-f]{64}$/
 const DIGEST_PREFIX = 'sha256:'
-const SHA256_OF_NOTHING = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'
+export const SHA256_OF_NOTHING = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'
 const MODE_MASK = 0o755
 
 function refuse(detail: string): never {

@@ -5,7 +5,7 @@ import { exceedsRoom } from './json-room.ts'
 import type { Frame } from './manifest.ts'
 import { CHARS, type Columns, columnsFor, textAt } from './manifest-columns.ts'
 import type { ManifestHead } from './manifest-rules.ts'
-import { checkFrames, checkHead, isRecord, MAX_MTIME, MOST } from './manifest-rules.ts'
+import { checkFrames, checkHead, isRecord, MAX_MTIME, MOST, SHA256_OF_NOTHING } from './manifest-rules.ts'
 import { FollowedLinks, linkFault, pathFault } from './paths.ts'
 
 /** What was read: the columns, and all that is no entry. */
@@ -163,6 +163,8 @@ class Reader {
     if (text[pathEnd + 1] !== CHARS.close) return false
     this.#at = pathEnd + 2
     if (!this.#place(type, size, frame, offset)) return false
+    if (type === CHARS.f && size === 0 && text.toString('latin1', content, content + 64) !== SHA256_OF_NOTHING)
+      return false
     columns.type[row] = type
     columns.mode[row] = mode
     columns.size[row] = size
