@@ -16,6 +16,9 @@ import type { Workers } from './workers.ts'
 /** Longest step of a kernel's file clock with room to spare: a change within it may leave ctime as it was. */
 const TICK_MS = 20
 
+/** The clock that files are stamped by stands still for so long at most on the usual kernels, 4 ms: a stamp may be that much behind. */
+const STEP_MS = 5
+
 /** The time of the disk itself, as it stamps files, in milliseconds since 1970: no other clock may be compared with a ctime. */
 export function diskNowMs(directory: string): number {
   const path = join(directory, '.now.tmp')
@@ -96,7 +99,8 @@ async function onceSettled({ tmp, clock }: RecordWorld, take: (freshMs: number) 
   const nowMs = diskNowMs(tmp)
   const latestMs = await take(Number.POSITIVE_INFINITY)
   if (latestMs <= nowMs - TICK_MS) return
-  await clock.sleep(Math.min(TICK_MS, latestMs - nowMs + TICK_MS))
+  // A stamp that is a step behind would make the record say "look again" of what is settled, and the next staging look at everything.
+  await clock.sleep(Math.min(TICK_MS + STEP_MS, latestMs - nowMs + TICK_MS) + STEP_MS)
   await take(diskNowMs(tmp) - TICK_MS)
 }
 
