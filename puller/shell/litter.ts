@@ -5,11 +5,12 @@ type Collect = (how: { type: 'minor' | 'major'; execution: 'sync' }) => void
 /** Bytes that may wait to be collected. A collection of the young takes a fraction of a millisecond. */
 const MOST_BYTES = 4 * 1024 * 1024
 
-/** Buffers of one thread that may be held, those in use included. Collecting the old takes a few milliseconds. */
-const MOST_OLD_BYTES = 8 * 1024 * 1024
+/** Buffers of one thread that may be held beyond those that were still in use at the last collection of all. That one takes some milliseconds. */
+const MOST_OLD_BYTES = 12 * 1024 * 1024
 
 let collect: Collect | null = null
 let waitingBytes = 0
+let leastBytes = 0
 
 /** Says that buffers of so many bytes are in use and will soon be left. One account for each thread. */
 export function litter(bytes: number): void {
@@ -23,7 +24,7 @@ export function tidy(): void {
   collect ??= collector()
   collect({ type: 'minor', execution: 'sync' })
   // Some of it has come to count as old by then.
-  if (process.memoryUsage().arrayBuffers > MOST_OLD_BYTES) collect({ type: 'major', execution: 'sync' })
+  if (process.memoryUsage().arrayBuffers > leastBytes + MOST_OLD_BYTES) tidyAll()
 }
 
 /** Collects everything, before work that needs much memory. Takes some 20 ms. */
@@ -31,6 +32,7 @@ export function tidyAll(): void {
   waitingBytes = 0
   collect ??= collector()
   collect({ type: 'major', execution: 'sync' })
+  leastBytes = process.memoryUsage().arrayBuffers
 }
 
 /**
