@@ -1,10 +1,9 @@
-// Owns the proof of the quick way of staging: the tree becomes the build although only what changed was looked at, whatever was done to it.
+// Owns the proof of the quick way of staging: the tree becomes the build although only what changed was looked at.
 import assert from 'node:assert/strict'
 import {
   appendFileSync,
   chmodSync,
-  linkSync,
-  mkdirSync,
+  cpSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -17,84 +16,9 @@ import {
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { objectsOf } from '#fleet/manifest.ts'
-import type { BuildStore } from '#fleet/ports.ts'
+import { becomes, keepingTime, noise, scene, spoil } from '#test/support/patch-scene.ts'
 import { tmp } from '#test/support/tmp.ts'
-import {
-  putFiles,
-  type TestBuild,
-  type TestNode,
-  type TestStore,
-  testNode,
-  testStore,
-} from '#test/support/tree-node.ts'
-
-/** Forwards to a store, and keeps the names of what was read. */
-function counted(store: BuildStore): { readonly store: BuildStore; readonly read: string[] } {
-  const read: string[] = []
-  const counting: BuildStore = {
-    find: (name, signal) => store.find(name, signal),
-    read: (name, options, signal) => {
-      read.push(name)
-      return store.read(name, options, signal)
-    },
-    create: (name, body, signal) => store.create(name, body, signal),
-    remove: (name, signal) => store.remove(name, signal),
-  }
-  return { store: counting, read }
-}
-
-/** What stays the same in every build: enough of it that a change is a small part. */
-const KEPT = Object.fromEntries(
-  Array.from({ length: 40 }, (_, at) => [`kept/dir-${at % 4}/file-${at}`, `kept ${at}\n`.repeat(20)]),
-)
-
-interface Scene {
-  readonly shop: TestStore
-  readonly dir: string
-  readonly node: TestNode
-  readonly read: string[]
-  readonly builds: TestBuild[]
-  publish(running?: readonly TestBuild[]): Promise<TestBuild>
-}
-
-/** Builds one and two lie on the node: two in hot, one in cold, armed; the source is as two was published. */
-async function scene(t: TestContext, edit: (dir: string) => void = () => undefined): Promise<Scene> {
-  const shop = await testStore(t)
-  const dir = await tmp(t, 'source')
-  putFiles(dir, { ...KEPT, 'touched/page': 'page one', 'touched/same': 'the same', 'lone/file': 'lone', top: 'top' })
-  const builds: TestBuild[] = []
-  const publish = async (running: readonly TestBuild[] = builds.slice(-2)) => {
-    const build = await shop.publish(`b${builds.length + 1}`, dir, running)
-    builds.push(build)
-    return build
-  }
-  const { store, read } = counted(shop.store)
-  const node = await testNode(t, { store })
-  await node.deploy(await publish())
-  edit(dir)
-  putFiles(dir, { 'touched/page': 'page two' })
-  const two = await publish()
-  await node.deploy(two)
-  const [one = two] = builds
-  const swept = await node.stage(one, 'sweep')
-  assert.deepEqual([swept.armed, swept.drift], [true, []])
-  read.splice(0)
-  return { shop, dir, node, read, builds, publish }
-}
-
-/** Stages, and proves by an independent reader, by `verify` and by a sweep that the tree and its record are right. */
-async function becomes(node: TestNode, build: TestBuild, how?: string): Promise<void> {
-  const tree = (await node.trees.survey()).coldTree
-  const result = await node.stage(build)
-  assert.deepEqual(node.linesOf(tree), build.lines)
-  if (how !== undefined) assert.equal(result.how, how)
-  const { missing, changed, extra } = await node.trees.verify(tree, new AbortController().signal)
-  assert.deepEqual([missing, changed, extra], [[], [], []])
-  const swept = await node.stage(build, 'sweep')
-  assert.deepEqual([swept.fetchedBytes, swept.writtenFiles, swept.drift, swept.armed], [0, 0, [], true])
-}
-
-const swap = async ({ trees }: TestNode) => trees.swap((await trees.survey()).coldTree)
+import { putFiles } from '#test/support/tree-node.ts'
 
 test('build after build is staged by its delta alone: neither the manifest nor the artifact is asked for', async (t: TestContext) => {
   const it = await scene(t)
@@ -107,90 +31,11 @@ test('build after build is staged by its delta alone: neither the manifest nor t
       it.read.filter((name) => !name.endsWith('.delta.zst')),
       [],
     )
-    await swap(it.node)
+    await it.swap()
   }
 })
 
-/** What was done to cold after it was armed, and what is in the next build besides a new page. */
-const DRIFTS: Readonly<Record<string, (cold: string) => void>> = {
-  'a kept file was edited in place': (cold) => edit(join(cold, 'kept/dir-1/file-1')),
-  'a kept file was edited in place, its time put back': (cold) => inPlace(join(cold, 'kept/dir-1/file-1')),
-  'a kept file was cut short, its time put back': (cold) =>
-    keepingTime(join(cold, 'lone/file'), (at) => truncateSync(at, 2)),
-  'a kept file was replaced': (cold) => replaced(join(cold, 'lone/file')),
-  'a kept file was given a second name': (cold) => linkSync(join(cold, 'lone/file'), join(cold, '../outside')),
-  'a kept file was given a second name in the tree': (cold) =>
-    linkSync(join(cold, 'lone/file'), join(cold, 'touched/second')),
-  'a kept file is gone': (cold) => rmSync(join(cold, 'lone/file')),
-  'a kept file became a directory': (cold) => {
-    rmSync(join(cold, 'lone/file'))
-    mkdirSync(join(cold, 'lone/file/deep'), { recursive: true })
-  },
-  'a file was added at the root': (cold) => writeFileSync(join(cold, 'added'), ''),
-  'a file was added where nothing changes': (cold) => writeFileSync(join(cold, 'kept/dir-2/added'), ''),
-  'a file was added where something changes': (cold) => writeFileSync(join(cold, 'touched/added'), ''),
-  'a file was added and is gone again': (cold) => {
-    writeFileSync(join(cold, 'touched/added'), '')
-    rmSync(join(cold, 'touched/added'))
-  },
-  'a directory became a link': (cold) => {
-    renameSync(join(cold, 'touched'), join(cold, 'moved'))
-    symlinkSync('moved', join(cold, 'touched'))
-  },
-  'a kept directory became a link to the same elsewhere': (cold) => {
-    renameSync(join(cold, 'lone'), join(cold, '../lone-elsewhere'))
-    symlinkSync('../lone-elsewhere', join(cold, 'lone'))
-  },
-  'a mode was changed': (cold) => chmodSync(join(cold, 'lone/file'), 0o600),
-  'the mode of a directory was changed': (cold) => chmodSync(join(cold, 'touched'), 0o700),
-  'the file that changes was edited in place': (cold) => inPlace(join(cold, 'touched/page')),
-  'the file whose mode changes was edited in place, its time put back': (cold) => inPlace(join(cold, 'touched/same')),
-  'the file whose mode changes was given a second name': (cold) =>
-    linkSync(join(cold, 'touched/same'), join(cold, '../x')),
-  'the file that changes is a link out of the tree': (cold) => {
-    writeFileSync(join(cold, '../victim'), 'victim')
-    rmSync(join(cold, 'touched/page'))
-    symlinkSync('../../victim', join(cold, 'touched/page'))
-  },
-}
-
-function edit(path: string): void {
-  appendFileSync(path, 'more')
-}
-
-function keepingTime(path: string, change: (path: string) => void): void {
-  const { atime, mtime } = statSync(path)
-  change(path)
-  utimesSync(path, atime, mtime)
-}
-
-/** Other content of the same length, at the same time. */
-function inPlace(path: string): void {
-  keepingTime(path, (at) => writeFileSync(at, readFileSync(at, 'utf8').replace(/./g, 'X')))
-}
-
-function replaced(path: string): void {
-  keepingTime(path, (at) => {
-    const content = readFileSync(at)
-    rmSync(at)
-    writeFileSync(at, content)
-  })
-}
-
-for (const [story, drift] of Object.entries(DRIFTS)) {
-  test(`C13: ${story} in cold after it was armed, and the next build is whole`, async (t: TestContext) => {
-    const it = await scene(t)
-    const cold = join(it.node.root, 'trees', (await it.node.trees.survey()).coldTree)
-    putFiles(it.dir, { 'touched/page': 'page three' })
-    keepingTime(join(it.dir, 'touched/same'), (at) => chmodSync(at, 0o755))
-    const three = await it.publish()
-    drift(cold)
-    await becomes(it.node, three)
-    assert.deepEqual(it.node.hotLines(), it.builds[1]?.lines, 'hot is as it was')
-  })
-}
-
-/** What the next build does to its paths; each of them once more with what the two builds before differ in. */
+/** What a build does to its paths. */
 const CHANGES: Readonly<Record<string, (dir: string) => void>> = {
   'a file becomes a directory': (dir) => putFiles(dir, remade(dir, 'top', { 'top/inside/file': 'x' })),
   'a directory becomes a file': (dir) => putFiles(dir, remade(dir, 'lone', { lone: 'a file' })),
@@ -221,29 +66,28 @@ function remade(dir: string, path: string, files: Record<string, string>): Recor
   return files
 }
 
-for (const [story, change] of Object.entries(CHANGES)) {
-  test(`${story}, first in hot and then back from it, and cold follows both times`, async (t: TestContext) => {
-    const it = await scene(t)
-    const before = await tmp(t, 'before')
-    putFiles(before, {
-      ...KEPT,
-      'touched/page': 'page two',
-      'touched/same': 'the same',
-      'lone/file': 'lone',
-      top: 'top',
+test('types, names, modes and times change and change back, over a build between, and cold follows each time', async (t: TestContext) => {
+  const it = await scene(t)
+  const before = await tmp(t, 'before')
+  const copy = (from: string, to: string) => {
+    rmSync(to, { recursive: true })
+    cpSync(from, to, { recursive: true, preserveTimestamps: true, verbatimSymlinks: true })
+  }
+  copy(it.dir, before)
+  for (const [story, change] of Object.entries(CHANGES)) {
+    await t.test(story, async () => {
+      change(it.dir)
+      await becomes(it.node, await it.publish())
+      await it.swap()
+      putFiles(it.dir, { 'new/file': story })
+      await becomes(it.node, await it.publish())
+      await it.swap()
+      copy(before, it.dir)
+      await becomes(it.node, await it.publish())
+      await it.swap()
     })
-    change(it.dir)
-    const three = await it.publish()
-    await becomes(it.node, three)
-    await swap(it.node)
-    putFiles(it.dir, { 'new/file': 'a build between' })
-    const four = await it.publish()
-    await becomes(it.node, four)
-    await swap(it.node)
-    const five = await it.shop.publish('b5', before, [four, three])
-    await becomes(it.node, five)
-  })
-}
+  }
+})
 
 test('what came with the build in hot and was damaged there is fetched from its place in the new artifact', async (t: TestContext) => {
   // One frame holds some 4 MiB: what comes before it decides where a file lies.
@@ -251,27 +95,12 @@ test('what came with the build in hot and was damaged there is fetched from its 
     putFiles(dir, { 'zoo/animal': 'an animal that build two brought', 'zoo/big': noise(300_000, 1) }),
   )
   putFiles(it.dir, { 'aaa/first': noise(200_000, 2), 'touched/page': 'three' })
-  const three = await it.publish([it.builds[1] ?? assert.fail()])
-  inPlace(join(it.node.root, 'hot/zoo/animal'))
+  const three = await it.publish([it.last()])
+  spoil(join(it.node.root, 'hot/zoo/animal'))
   keepingTime(join(it.node.root, 'hot/zoo/big'), (at) => writeFileSync(at, Buffer.alloc(300_000)))
-  await becomesBesideDamagedHot(it.node, three)
+  assert.equal((await it.node.stage(three)).armed, true)
+  assert.deepEqual(it.node.linesOf('a'), three.lines)
 })
-
-async function becomesBesideDamagedHot(node: TestNode, build: TestBuild): Promise<void> {
-  const tree = (await node.trees.survey()).coldTree
-  await node.stage(build)
-  assert.deepEqual(node.linesOf(tree), build.lines)
-}
-
-function noise(bytes: number, seed: number): Buffer {
-  const buffer = Buffer.alloc(bytes)
-  let state = seed
-  for (let at = 0; at < bytes; at += 1) {
-    state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0
-    buffer[at] = state >>> 16
-  }
-  return buffer
-}
 
 const MIB = 1024 * 1024
 
@@ -292,53 +121,16 @@ test('large files that are patched, added to and cut off are brought by parts, a
     if (help === 'no delta, hot damaged') {
       keepingTime(join(it.node.root, 'hot/big/one'), (at) => writeFileSync(at, Buffer.alloc(2 * MIB + 700_000)))
     }
-    if (help === 'no delta, hot damaged') await becomesBesideDamagedHot(it.node, build)
-    else await becomes(it.node, build, help === 'all' ? 'delta' : 'ranges')
-    await swap(it.node)
+    await becomes(it.node, build, help === 'all' ? 'delta' : 'ranges')
+    await it.swap()
   }
 })
-
-/** What is done to the small files that only save work. */
-const COURTESIES: Readonly<Record<string, (it: Scene) => void>> = {
-  'the difference of the trees is damaged': ({ node }) => appendFileSync(join(node.root, '.hotcold/diff'), 'x'),
-  'the difference of the trees is gone': ({ node }) => rmSync(join(node.root, '.hotcold/diff')),
-  'the record is damaged': ({ node }) => writeFileSync(join(node.root, '.hotcold/a.record'), Buffer.alloc(64)),
-  'the record is gone': ({ node }) => rmSync(join(node.root, '.hotcold/a.record')),
-  'the delta from hot is damaged in its middle': ({ shop }) => flip(join(shop.directory, objectsOf.delta('b3', 'b2'))),
-  'both deltas are damaged in their middle': ({ shop }) => {
-    for (const from of ['b1', 'b2']) flip(join(shop.directory, objectsOf.delta('b3', from)))
-  },
-  'there is no delta': ({ shop }) => rmSync(join(shop.directory, 'b3/from'), { recursive: true }),
-  'there is no delta from hot': ({ shop }) => rmSync(join(shop.directory, objectsOf.delta('b3', 'b2'))),
-  'there is no delta from cold': ({ shop }) => rmSync(join(shop.directory, objectsOf.delta('b3', 'b1'))),
-}
-
-function flip(path: string): void {
-  const bytes = readFileSync(path)
-  const at = Math.floor(bytes.byteLength * 0.8)
-  bytes[at] = (bytes[at] ?? 0) ^ 0xff
-  writeFileSync(path, bytes)
-}
-
-for (const [story, harm] of Object.entries(COURTESIES)) {
-  test(`B6: ${story}, and the next build is whole all the same`, async (t: TestContext) => {
-    const it = await scene(t, (dir) => putFiles(dir, { 'zoo/animal': 'build two brought it' }))
-    putFiles(it.dir, { 'touched/page': noise(4_000, 3), 'new/a': noise(900, 4), 'aaa/b': noise(700, 5) })
-    await it.publish()
-    harm(it)
-    const three = it.builds[2] ?? assert.fail()
-    await becomes(it.node, three)
-    await swap(it.node)
-    putFiles(it.dir, { 'touched/page': 'page four' })
-    await becomes(it.node, await it.publish(), 'delta')
-  })
-}
 
 test('F4: a staging that was broken off at any of its bytes is done by the next, and so is the build after it', async (t: TestContext) => {
   const it = await scene(t)
   putFiles(it.dir, Object.fromEntries(Array.from({ length: 12 }, (_, at) => [`new/${at}`, noise(400_000, at)])))
   // Large enough for its delta to be worth it.
-  const two = it.builds[1] ?? assert.fail()
+  const two = it.last()
   const three = await it.publish([two])
   for (const most of [0, 1, 3]) {
     const stop = new AbortController()
@@ -352,7 +144,7 @@ test('F4: a staging that was broken off at any of its bytes is done by the next,
     assert.deepEqual(it.node.hotLines(), two.lines)
   }
   await becomes(it.node, three)
-  await swap(it.node)
+  await it.swap()
   putFiles(it.dir, { 'touched/page': 'page four' })
   await becomes(it.node, await it.publish(), 'delta')
 })
@@ -361,7 +153,7 @@ test('after a way back the next build comes by the shorter of the deltas from bo
   const it = await scene(t)
   const [one, two] = it.builds
   assert.ok(one !== undefined && two !== undefined)
-  await swap(it.node)
+  await it.swap()
   // Hot is one again, and two lies in cold.
   await it.node.stage(two, 'sweep')
   putFiles(it.dir, { 'lone/file': 'three' })
@@ -371,7 +163,7 @@ test('after a way back the next build comes by the shorter of the deltas from bo
   it.read.splice(0)
   await becomes(it.node, three, 'delta')
   assert.deepEqual(it.read, [objectsOf.delta('b3', 'b2')])
-  await swap(it.node)
+  await it.swap()
   putFiles(it.dir, { 'lone/file': 'four' })
   await becomes(it.node, await it.publish([one, three]), 'delta')
 })
