@@ -126,3 +126,61 @@ test('no delta is written where it would save nothing, or from a build that the 
   assert.equal(await world.store.find(objectsOf.delta('b2', 'b1'), signal), null)
   assert.equal(await world.store.find(objectsOf.delta('b2', 'b0'), signal), null)
 })
+
+test('a file that was only added to costs its delta its new end; one that grew otherwise travels whole', async (t) => {
+  const dir = await tmp(t, 'source')
+  const log = randomBytes(200_000)
+  const page = randomBytes(100_000)
+  const empty = Buffer.alloc(0)
+  await writeFile(join(dir, 'anchor'), randomBytes(900_000))
+  await writeFile(join(dir, 'empty'), empty)
+  await writeFile(join(dir, 'log'), log)
+  await writeFile(join(dir, 'page'), page)
+  await writeFile(join(dir, 'shrunk'), page)
+  const world = await start(t)
+  const b1 = await world.publish(dir, 'b1')
+  await writeFile(join(dir, 'empty'), 'no longer')
+  await writeFile(join(dir, 'log'), Buffer.concat([log, Buffer.from('appended')]))
+  // Longer, and its last bytes are the old ones too: but its first byte is another.
+  const grown = Buffer.concat([page, Buffer.from('and more')])
+  grown[0] = (grown[0] ?? 0) ^ 1
+  await writeFile(join(dir, 'page'), grown)
+  await writeFile(join(dir, 'shrunk'), page.subarray(0, 50_000))
+  const { manifest } = await world.publish(dir, 'b2', { running: [b1] })
+  const delta = await world.object(objectsOf.delta('b2', 'b1'))
+  const { bytes } = decodeMarker(delta.subarray(0, MARKER_BYTES), 'head')
+  const raw = zstdDecompressSync(delta.subarray(MARKER_BYTES, MARKER_BYTES + bytes))
+  const head = decodeHead(raw, { fromManifest: b1.manifest, manifest })
+  const added = addedEntries(head.entrySplice)
+  assert.deepEqual(
+    head.frames.flat().map(({ entry, start, bytes }) => [added[entry]?.path, start, bytes]),
+    [
+      ['empty', 0, 9],
+      ['log', 200_000, 8],
+      ['page', 0, 100_008],
+      ['shrunk', 0, 50_000],
+    ],
+  )
+})
+
+test('a file that grew beyond a mebibyte by what was added to it keeps what it had, also where that ends inside of a piece', async (t) => {
+  const dir = await tmp(t, 'source')
+  const log = randomBytes(700_000)
+  await writeFile(join(dir, 'anchor'), randomBytes(4 * CHUNK_BYTES))
+  await writeFile(join(dir, 'log'), log)
+  const world = await start(t)
+  const b1 = await world.publish(dir, 'b1')
+  await writeFile(join(dir, 'log'), Buffer.concat([log, randomBytes(CHUNK_BYTES)]))
+  const { manifest } = await world.publish(dir, 'b2', { running: [b1] })
+  const delta = await world.object(objectsOf.delta('b2', 'b1'))
+  const { bytes } = decodeMarker(delta.subarray(0, MARKER_BYTES), 'head')
+  const raw = zstdDecompressSync(delta.subarray(MARKER_BYTES, MARKER_BYTES + bytes))
+  const head = decodeHead(raw, { fromManifest: b1.manifest, manifest })
+  assert.deepEqual(
+    head.frames.flat().map(({ start, bytes }) => [start, bytes]),
+    [
+      [700_000, CHUNK_BYTES - 700_000],
+      [CHUNK_BYTES, 700_000],
+    ],
+  )
+})
