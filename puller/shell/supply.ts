@@ -74,8 +74,9 @@ export class Supply {
 
   async #bringByDelta(bringing: Bringing, entries: readonly number[], place: boolean): Promise<readonly number[]> {
     const delta = this.#delta
-    this.#delta = null
+    // One that nothing is wanted of stays open for what may yet come out wrong; `close` ends it.
     if (delta === null || entries.length === 0) return entries
+    this.#delta = null
     const { signal } = bringing
     try {
       const left = await delta.bring(bringing, entries, place)
