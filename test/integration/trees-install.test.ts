@@ -175,12 +175,17 @@ test('a tree that is not empty is not taken for one: what lies there is not in t
   await becomes(node, one)
 })
 
-test('every path belongs to the owner that was set', { skip: process.getuid?.() !== 0 && 'needs root' }, async (t) => {
+test('every path belongs to the owner that was set, or none can be set without root', async (t: TestContext) => {
   const shop = await testStore(t)
   const dir = await tmp(t, 'source')
   fill(dir)
   const one = await shop.publish('b1', dir)
-  const node = await testNode(t, { store: shop.store, options: { owner: { uid: 12_345, gid: 23_456 } } })
+  const options = { store: shop.store, options: { owner: { uid: 12_345, gid: 23_456 } } }
+  if (process.getuid?.() !== 0) {
+    await assert.rejects(testNode(t, options), (error) => isFleetError(error, 'ROOT_UNFIT'))
+    return
+  }
+  const node = await testNode(t, options)
   putFiles(dir, { 'small/0/0': 'changed', 'new/file': 'new' })
   chmodSync(join(dir, 'big/two'), 0o700)
   const two = await shop.publish('b2', dir, [one])
