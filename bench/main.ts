@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util'
 import { BENCHES, type BenchName, type Settings } from './benches.ts'
 import { holds, machineFacts, type Promised, RESULTS, type Result, readResults, writeResult } from './kit/result.ts'
 import type { Say } from './kit/rounds.ts'
-import { openScope, type Scope } from './kit/scope.ts'
+import { openScope, removeAway, type Scope } from './kit/scope.ts'
 import { medianRows, plain, textTable } from './kit/table.ts'
 import { findTools, need, type Tool, versionsOf } from './kit/tools.ts'
 
@@ -13,7 +13,7 @@ const USAGE = `npm run bench -- [NAME…] [options]
   --quick        tiny sizes, one round: shows that everything works, and no figure of it means anything
   --rounds N     default 5
   --seed N       of the trees and of what changes; default 1
-  --dir DIR      scratch files, about 12 GB, on the disk that is measured; default the directory for temporary files
+  --dir DIR      scratch files, about 50 GB, on the disk that is measured; default the directory for temporary files
   --out DIR      where the JSON goes; default bench/results, with --quick nowhere
   --without A,B  leave these others out, such as casync,desync
   --partial      leave out what is not installed, instead of stopping
@@ -56,6 +56,7 @@ export async function main(argv: readonly string[], write: Say): Promise<number>
   }
   const results: Result[] = []
   const failed: string[] = []
+  using _away = { [Symbol.dispose]: removeAway }
   await using _ = scope
   using _signals = stopBySignal(scope)
   for (const name of names as BenchName[]) {
@@ -81,6 +82,7 @@ export async function main(argv: readonly string[], write: Say): Promise<number>
 function stopBySignal(scope: Scope): Disposable {
   const stop = async (): Promise<void> => {
     await scope[Symbol.asyncDispose]()
+    removeAway()
     process.exit(130)
   }
   const signals = ['SIGINT', 'SIGTERM'] as const

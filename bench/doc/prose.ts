@@ -5,7 +5,7 @@ export const HOW = `Every figure is of one run on one machine and worth somethin
 part. Raw samples, versions and facts of the machine are in \`bench/results\`.
 
 \`\`\`sh
-npm run bench                            # everything, about 20 minutes and 12 GB below --dir; wants a machine of its own
+npm run bench                            # everything, about 20 minutes and 50 GB below --dir; wants a machine of its own
 npm run bench -- full-20k change-20k     # some of it; the other results stay as they are
 npm run bench -- --quick                 # tiny sizes, one round: shows that it works
 npm run bench:doc                        # prints this page from bench/results

@@ -5,7 +5,7 @@ import { stringify } from 'yaml'
 import { type Findings, ratio } from '#bench/kit/result.ts'
 import { type Contestant, compare } from '#bench/kit/rounds.ts'
 import { run, settle, shell } from '#bench/kit/run.ts'
-import { removeTree } from '#bench/kit/scope.ts'
+import { putAway } from '#bench/kit/scope.ts'
 import { need } from '#bench/kit/tools.ts'
 import { order, TARGET_KEY } from '#bench/puller/process.ts'
 import type { StagingBench } from '#bench/staging/full.ts'
@@ -50,7 +50,7 @@ export async function benchPublish(bench: StagingBench): Promise<Findings> {
       return { ms, durableMs: ms + (await run(['sync', '-f', theirs])).ms }
     },
     restore: () => {
-      removeTree(theirs)
+      putAway(theirs)
       mkdirSync(theirs)
     },
   })
@@ -65,7 +65,7 @@ export async function benchPublish(bench: StagingBench): Promise<Findings> {
         throw new Error('no delta from the build that runs was written')
       },
       // Packed anew each time: a build id is published once.
-      restore: (round) => removeTree(join(store, `publish-${round}`)),
+      restore: (round) => putAway(join(store, `publish-${round}`)),
     },
     packing(
       'tar-zstd',

@@ -2,7 +2,7 @@
 import { closeSync, mkdirSync, openSync, readSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Contestant } from '#bench/kit/rounds.ts'
-import { removeTree } from '#bench/kit/scope.ts'
+import { putAway } from '#bench/kit/scope.ts'
 import type { StagingBench } from '#bench/staging/full.ts'
 import { startConsul } from '#test/support/consul.ts'
 import { order, type PullerProcess, stampOf, startPuller, TARGET_KEY } from './process.ts'
@@ -77,7 +77,7 @@ export async function firstStagedByPuller({ scope, world }: StagingBench, root: 
     },
     async restore() {
       await puller?.stop()
-      removeTree(root)
+      putAway(root)
     },
   }
 }

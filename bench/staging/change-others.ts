@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Contestant } from '#bench/kit/rounds.ts'
 import { run, shell } from '#bench/kit/run.ts'
-import { removeTree } from '#bench/kit/scope.ts'
+import { putAway } from '#bench/kit/scope.ts'
 import { need } from '#bench/kit/tools.ts'
 import { makeChunks } from './chunks.ts'
 import type { StagingBench } from './full.ts'
@@ -23,7 +23,7 @@ export async function theirWays(bench: StagingBench, dir: string): Promise<reado
       name: 'cp-al',
       what: '`cp -al` of N alone: what any new tree of hard links costs before a byte is brought',
       run: async () => ({ ms: (await run(['cp', '-al', hot, fresh])).ms }),
-      restore: () => removeTree(fresh),
+      restore: () => putAway(fresh),
     },
     unpacking(bench, fresh),
     ...(await chunkWays(bench, { hot, fresh })),
@@ -56,7 +56,7 @@ async function rsyncWays(
     },
     restore: async () => void (await restore()),
   })
-  const gone = () => removeTree(fresh)
+  const gone = () => putAway(fresh)
   const back = () => rsync.copy(world.before.dir, cold)
   return [
     way('rsync-link-dest', fresh, gone, `--link-dest=${hot}`),
@@ -80,7 +80,7 @@ function unpacking({ world, tools }: StagingBench, fresh: string): Contestant {
       const { bytes } = await world.server.counts(client)
       return { ...(await durable(ms, fresh)), fetchedBytes: bytes }
     },
-    restore: () => removeTree(fresh),
+    restore: () => putAway(fresh),
   }
 }
 
@@ -101,7 +101,7 @@ async function chunkWays(
       const { ms } = await run(argv(client, nextOf(world, round)))
       return { ...(await durable(ms, fresh)), fetchedBytes: (await server.counts(client)).bytes }
     },
-    restore: () => removeTree(fresh),
+    restore: () => putAway(fresh),
   })
   const ways = [
     way('casync', '`casync extract --seed=HOT` into a new directory', (client, source) => [
@@ -147,8 +147,8 @@ async function chunkWays(
         await desyncWay.prepare?.(round)
       },
       restore: () => {
-        removeTree(fresh)
-        removeTree(cache)
+        putAway(fresh)
+        putAway(cache)
       },
     },
   ]

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { type Findings, medianOf, ratio } from '#bench/kit/result.ts'
 import { type Contestant, compare, type Sample, type Say } from '#bench/kit/rounds.ts'
 import { run, settle, shell } from '#bench/kit/run.ts'
-import { removeTree, type Scope } from '#bench/kit/scope.ts'
+import { putAway, type Scope } from '#bench/kit/scope.ts'
 import { need, type Tools } from '#bench/kit/tools.ts'
 import { firstStagedByPuller } from '#bench/puller/staged.ts'
 import { makeChunks } from './chunks.ts'
@@ -72,7 +72,7 @@ async function contestants(bench: StagingBench): Promise<readonly Contestant[]> 
   const target = join(scope.directory('full'), 'new')
   const fresh = {
     prepare: () => void mkdirSync(target),
-    restore: () => removeTree(target),
+    restore: () => putAway(target),
   }
   /** A command that fills the target, then its `sync -f`; what it fetched is counted at the server. */
   const command = (name: string, what: string, argv: (client: string) => readonly string[]): Contestant => ({

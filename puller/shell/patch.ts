@@ -1,6 +1,7 @@
 // Owns the quick way of staging: what differs between cold and the ordered build is known without a look at every path, and done; the record
 // vouches for the rest, which is looked over while the disk is written.
 import { lstatSync } from 'node:fs'
+import { isFleetError } from '#fleet/errors.ts'
 import type { Entry } from '#fleet/manifest.ts'
 import type { Columns } from '#fleet/manifest-columns.ts'
 import { CHARS, Rows } from '#fleet/manifest-columns.ts'
@@ -75,10 +76,11 @@ export class Patch {
     const { job, workers, wanted, supply } = this.#world
     const ordered = { app: this.#ground.app, build: job.order.build }
     const inodes = inodesOfRecord(this.#tree, this.#world.record)
-    const [columns] = await Promise.all([
+    const [columns, idle] = await Promise.all([
       workers.call(0, 'readColumns', [wanted.bytes, ordered]),
-      needIdle(this.#ground, workers, job.cold, inodes, 1),
+      needIdle(this.#ground, workers, job.cold, inodes, 1).then(() => true, unlessBusy),
     ])
+    if (!idle) return null
     const diff = columns && (await this.#diff(columns))
     if (columns === null || diff === null) return null
     if (diff.came.length + diff.gone.length > columns.count * MOST_CHANGED) return null
@@ -232,6 +234,12 @@ export class Patch {
     manifests.retain([wanted.digest, hot?.seal.manifest])
     cabinet.refill()
   }
+}
+
+/** An inode of the record may belong to another file by now, if somebody removed what had it: only a walk can tell whether cold is in use. */
+function unlessBusy(error: unknown): false {
+  if (isFleetError(error, 'COLD_BUSY')) return false
+  throw error
 }
 
 /** What the two trees will differ in: as the delta from hot says, or by way of what they differed in before. */

@@ -13,7 +13,7 @@ import { ensureDiff, keepDiff } from './diffs.ts'
 import { printable } from './directories.ts'
 import { diskFault } from './disk-faults.ts'
 import { Downloads } from './fetch.ts'
-import { type Glance, glance, inodesOfRecord } from './glance.ts'
+import { type Glance, glance } from './glance.ts'
 import { type Ground, sealOf } from './ground.ts'
 import { needIdle } from './idle.ts'
 import { Install } from './install.ts'
@@ -81,7 +81,7 @@ export class Staging {
     const { order, signal } = this.#job
     const { manifests, layout } = this.#ground
     // A tree that was busy the last time is asked again before anything is fetched: this may go on for hours.
-    if (this.#record !== null && this.#job.busy) await this.#needIdle(inodesOfRecord(this.#tree, this.#record))
+    if (this.#job.busy) await this.#needIdle(inodesOf(await this.#workers.call(0, 'walk', [this.#tree])))
     if (!manifests.has(order.manifest)) await this.#spread()
     const wanted = await this.#supply.manifest(signal)
     const quickly = (await this.#patch(wanted)) ?? (await this.#install(wanted))

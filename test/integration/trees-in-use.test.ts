@@ -1,8 +1,19 @@
 // Owns the proof that cold is never written while a process uses it, however that process came by it.
 import assert from 'node:assert/strict'
 import type { ChildProcess } from 'node:child_process'
+import { hash } from 'node:crypto'
 import { once } from 'node:events'
-import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { basename, join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { processFacts } from '#puller/shell/processes.ts'
@@ -136,4 +147,21 @@ test('cold is not written within coldQuietSeconds of the swap that retired it, a
   await failsWithHotUnchanged(again, 'COLD_QUIET', () => again.stage(three))
   await until('the tree was quiet for long enough', () => again.stage(three))
   assert.equal((await again.trees.survey()).cold?.build, 'b3')
+})
+
+test('F17: an inode that cold has given up, and that is a file of somebody else by now, does not make cold busy', async (t: TestContext) => {
+  const { node, three, cold } = await retiredTree(t)
+  const log = join(node.root, 'somebody.log')
+  writeFileSync(log, '')
+  await settled(await bystander(t, ['sh', '-c', 'exec sleep 600 3<"$0"', log]))
+  // As it is when cold's file was removed and its number went to the log: the record still names it.
+  rmSync(join(cold, 'var/data'))
+  const path = join(node.root, '.hotcold/a.record')
+  const record = readFileSync(path)
+  record.writeDoubleLE(statSync(log).ino, 0)
+  writeFileSync(path, record)
+  const seal = JSON.parse(readFileSync(`${cold}.seal`, 'utf8')) as Record<string, unknown>
+  writeFileSync(`${cold}.seal`, `${JSON.stringify({ ...seal, record: hash('sha256', record) })}\n`)
+  await node.deploy(three)
+  assert.deepEqual(node.hotLines(), three.lines)
 })
