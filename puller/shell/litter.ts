@@ -6,7 +6,7 @@ type Collect = (how: { type: 'minor' | 'major'; execution: 'sync' }) => void
 const MOST_BYTES = 4 * 1024 * 1024
 
 /** Buffers of one thread that may be held beyond those that were still in use at the last collection of all. That one takes some milliseconds. */
-const MOST_OLD_BYTES = 12 * 1024 * 1024
+const MOST_OLD_BYTES = 6 * 1024 * 1024
 
 let collect: Collect | null = null
 let waitingBytes = 0
