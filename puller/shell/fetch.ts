@@ -3,7 +3,7 @@ import { backoffMs } from '#fleet/backoff.ts'
 import { FleetError, isFleetError } from '#fleet/errors.ts'
 import type { Frame } from '#fleet/manifest.ts'
 import type { BuildStore, ByteRange, Clock, Logger } from '#fleet/ports.ts'
-import { litter, tidy } from './litter.ts'
+import { litter, tidyYoung } from './litter.ts'
 
 export interface FetchOptions {
   readonly maxBytesPerSecond: number | null
@@ -54,7 +54,7 @@ export class Downloads {
           this.fetchedBytes += part.byteLength
           yield part
           litter(part.byteLength)
-          tidy()
+          tidyYoung()
           await this.#pace(part.byteLength, signal)
         }
         if (at < range.end) throw new FleetError('STORE_UNREACHABLE', `${name} ended at byte ${at} of ${range.end}`)

@@ -43,7 +43,7 @@ export interface Installed {
 
 const COPIED_AT_ONCE = 128
 /** Frames that may wait at a thread: a large file keeps one thread busy while the frames behind it go to the others. */
-const QUEUED = 2
+const QUEUED = 4
 
 export class Install {
   readonly #ground: Ground

@@ -6,7 +6,7 @@ type Collect = (how: { type: 'minor' | 'major'; execution: 'sync' }) => void
 const MOST_BYTES = 4 * 1024 * 1024
 
 /** Buffers of one thread that may be held beyond those that were still in use at the last collection of all. That one takes some milliseconds. */
-const MOST_OLD_BYTES = 6 * 1024 * 1024
+const MOST_OLD_BYTES = 12 * 1024 * 1024
 
 let collect: Collect | null = null
 let waitingBytes = 0
@@ -17,14 +17,18 @@ export function litter(bytes: number): void {
   waitingBytes += bytes
 }
 
-/** Collects when that is due: to be called where nothing of what was littered is still in use. */
-export function tidy(): void {
-  if (waitingBytes < MOST_BYTES) return
+/** Collects what is young when that is due: to be called where nothing of what was littered is still in use. @returns whether it did */
+export function tidyYoung(): boolean {
+  if (waitingBytes < MOST_BYTES) return false
   waitingBytes = 0
   collect ??= collector()
   collect({ type: 'minor', execution: 'sync' })
-  // Some of it has come to count as old by then.
-  if (process.memoryUsage().arrayBuffers > leastBytes + MOST_OLD_BYTES) tidyAll()
+  return true
+}
+
+/** The same, and what has come to count as old by then: for threads with a small heap, where that costs little. */
+export function tidy(): void {
+  if (tidyYoung() && process.memoryUsage().arrayBuffers > leastBytes + MOST_OLD_BYTES) tidyAll()
 }
 
 /** Collects everything, before work that needs much memory. Takes some 20 ms. */
