@@ -33,5 +33,5 @@ manifests are read and compared (0.3 s). It is the fallback: publish writes a de
 tar makes the same files without a digest of each, and decompresses in a process of its own. Ours is proven, durable, recorded and sealed by then`,
   90: `buffers that zstd gives out for each frame lie outside of the heap until they are collected, in two threads; Node has no call that decompresses
 into memory of ours. Collected at every few MiB a puller peaked at 154 MiB on this tree in a trial, and took a third longer`,
-  92: `just started a puller has 72 MiB. What a large staging leaves is mostly not heap but pages of malloc that are not given back`,
+  91: `just started a puller has 72 MiB. What a large staging leaves is mostly not heap but pages of malloc that are not given back`,
 }
