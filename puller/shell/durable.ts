@@ -16,16 +16,7 @@ export interface Shelf {
 
 /** Replaces a file durably. After it returns the new bytes are there whatever happens; if it throws, the old or the new bytes are. */
 export function writeDurably(at: string, path: string, bytes: Uint8Array): void {
-  const temporary = join(dirname(path), `.${basename(path)}.tmp`)
-  disk.unlink(`${at}.clear`, temporary)
-  const fd = disk.create(`${at}.create`, temporary)
-  try {
-    disk.writeAll(`${at}.write`, fd, bytes)
-  } catch (error) {
-    closeSync(fd)
-    discard(temporary)
-    throw error
-  }
+  const { temporary, fd } = writeBeside(at, path, bytes)
   disk.syncAndClose(`${at}.fsync`, fd)
   disk.rename(`${at}.rename`, temporary, path)
   disk.syncDirectory(`${at}.sync`, dirname(path))
@@ -33,18 +24,24 @@ export function writeDurably(at: string, path: string, bytes: Uint8Array): void 
 
 /** Replaces a file whole, but not durably: after a power cut it may be the old one, gone, or garbage. Whoever reads it must be able to tell. */
 export function replaceSoftly(at: string, path: string, bytes: Uint8Array): void {
+  const { temporary, fd } = writeBeside(at, path, bytes)
+  closeSync(fd)
+  disk.rename(`${at}.rename`, temporary, path)
+}
+
+/** Writes the bytes under a temporary name; the file is left open. When that fails nothing is left. */
+function writeBeside(at: string, path: string, bytes: Uint8Array): { temporary: string; fd: number } {
   const temporary = join(dirname(path), `.${basename(path)}.tmp`)
   disk.unlink(`${at}.clear`, temporary)
   const fd = disk.create(`${at}.create`, temporary)
   try {
     disk.writeAll(`${at}.write`, fd, bytes)
+    return { temporary, fd }
   } catch (error) {
+    closeSync(fd)
     discard(temporary)
     throw error
-  } finally {
-    closeSync(fd)
   }
-  disk.rename(`${at}.rename`, temporary, path)
 }
 
 function discard(path: string): void {
