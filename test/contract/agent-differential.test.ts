@@ -1,8 +1,8 @@
 // Owns the proof by chance: random histories of keys, locks and transactions end the same on the embedded agent and on real Consul.
 import assert from 'node:assert/strict'
 import test, { type TestContext } from 'node:test'
-import fc from 'fast-check'
 import { consulWorlds } from '#test/support/consul.ts'
+import { fc } from '#test/support/properties.ts'
 import { base64, type RawConsul, rawConsul } from '#test/support/raw-http.ts'
 
 const KEYS = ['k/a', 'k/b', 'k/b/c', 'other'] as const

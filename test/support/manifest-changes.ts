@@ -1,5 +1,5 @@
 // Owns changes of a manifest's text, line by line: what a clumsy program or a hostile hand would write.
-import fc from 'fast-check'
+import { fc } from '#test/support/properties.ts'
 import { sha256 } from './manifests.ts'
 
 /** A change of the text of one line, or of which lines there are. */

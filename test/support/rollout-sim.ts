@@ -223,8 +223,8 @@ export class Simulation {
     })
     const taken = this.nodes.filter((node) => {
       const wanted = node.wanted(order).hot
-      // A node that has not said yet that it runs the build is out by definition: it went out through us, within the cap.
-      const told = kind === 'raise' || node.said.hot === node.hot
+      // A node that has not said yet that it serves what it runs is out by definition: it went out through us, within the cap.
+      const told = kind === 'raise' || (node.said.hot === node.hot && SERVES.includes(node.said.phase))
       return !out.includes(node) && told && wanted !== null && wanted !== node.hot
     })
     const counts = { taken: taken.length, out: out.length, free: free.length, roster: this.nodes.length }

@@ -1,9 +1,9 @@
 // Owns the proof of the cap: in any order of late words, failures, silences and joiners, the conductor never takes too many out.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { isOver, reduce } from '#conductor/core/reduce.ts'
 import { capOf, shareOf } from '#conductor/core/standing.ts'
+import { fc } from '#test/support/properties.ts'
 import { A, B, C, SimNode, Simulation, settledOn, type Written } from '#test/support/rollout-sim.ts'
 
 type Happening =

@@ -1,7 +1,6 @@
 // Owns the proof that a delta's splices give exactly the newer manifest, from any older one, and say exactly what changed.
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import fc from 'fast-check'
 import {
   type DeltaHead,
   decodeHead,
@@ -18,6 +17,7 @@ import { isFleetError } from '#fleet/errors.ts'
 import { CHUNK_BYTES, digestOf, encodeManifest, type Manifest } from '#fleet/manifest.ts'
 import { rowsOf } from '#fleet/tree-diff.ts'
 import { type Made, manifestOf } from '#test/support/manifests.ts'
+import { fc } from '#test/support/properties.ts'
 
 function headOf(older: Manifest, newer: Manifest): DeltaHead {
   const { pieces, ...splices } = differenceOf(older, newer)

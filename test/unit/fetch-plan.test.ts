@@ -1,9 +1,9 @@
 // Owns the proof of the fetch plan: every byte of every wanted file is asked for once, in order, in few requests.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { fetchPlan } from '#fleet/fetch-plan.ts'
 import type { Entry, Frame } from '#fleet/manifest.ts'
+import { fc } from '#test/support/properties.ts'
 
 /** Files one after the other in frames of the given raw lengths; every frame is half as long in the artifact. */
 function artifact(

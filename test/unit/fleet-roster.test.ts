@@ -1,11 +1,11 @@
 // Owns the proof of the counts: each node in exactly one, no data never counted as good.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import type { BuildId, Digest, Name } from '#fleet/build.ts'
 import { type NodeStatus, PHASES } from '#fleet/node-status.ts'
 import { countNodes, NODE_STATES, stateOf } from '#fleet/roster.ts'
 import { readTarget } from '#fleet/wire.ts'
+import { fc } from '#test/support/properties.ts'
 
 const digest = `sha256:${'0'.repeat(64)}` as Digest
 const [B, C, X] = ['b', 'c', 'x'] as [BuildId, BuildId, BuildId]

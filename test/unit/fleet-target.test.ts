@@ -1,9 +1,9 @@
 // Owns the proof of the order: places, what a node wants, bare ids, and which orders the ratchet lets through.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import type { BuildId, Digest, Name } from '#fleet/build.ts'
 import { ALL, admit, bareWave, NO_RATCHET, place, readBare, type Target, targetOfBare, wants } from '#fleet/target.ts'
+import { fc } from '#test/support/properties.ts'
 
 const A = 'build-a' as BuildId
 const B = 'build-b' as BuildId

@@ -1,12 +1,12 @@
 // Owns the proof of the wire: what is believed of the bytes of a record, and with which code the rest is refused.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import type { BuildId, Digest, Name } from '#fleet/build.ts'
 import { FleetError } from '#fleet/errors.ts'
 import { PHASES } from '#fleet/node-status.ts'
 import { ALL, type Target } from '#fleet/target.ts'
 import { readOrder, readRollout, readStatus, readTarget, writeStatus, writeTarget } from '#fleet/wire.ts'
+import { fc } from '#test/support/properties.ts'
 
 const here = { app: 'web', ring: 'production' }
 const digest = `sha256:${'ab'.repeat(32)}`

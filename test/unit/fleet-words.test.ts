@@ -1,12 +1,12 @@
 // Owns the proof of the small things all faces share: names, durations, waits, errors and their exit codes.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { backoffMs, takeToken } from '#fleet/backoff.ts'
 import { buildIdFor, isBuildId, isName } from '#fleet/build.ts'
 import { formatBytes, formatDuration, formatRate } from '#fleet/duration.ts'
 import { describeError, ERRORS, exitCodeOf, FleetError } from '#fleet/errors.ts'
 import { keysOf } from '#fleet/keys.ts'
+import { fc } from '#test/support/properties.ts'
 
 test('H3: build ids and names have one grammar, and no path gets through it', () => {
   for (const id of ['20261122T160412-3f2a9c1', 'a', 'A.b_c-d', 'x'.repeat(128)]) assert.ok(isBuildId(id), id)

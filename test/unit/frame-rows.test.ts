@@ -1,11 +1,11 @@
 // Owns the proof of which files begin in which frame, against a slow reading of the same manifest.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { encodeManifest, type Manifest } from '#fleet/manifest.ts'
 import { readManifest } from '#fleet/manifest-table.ts'
 import { frameRows } from '#puller/shell/frame-rows.ts'
 import { type Made, manifestOf } from '#test/support/manifests.ts'
+import { fc } from '#test/support/properties.ts'
 
 const made: fc.Arbitrary<Made> = fc.oneof(
   fc.nat(3_000).map((bytes) => ({ text: 'x'.repeat(bytes) })),

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
-import fc from 'fast-check'
 import { Lanes } from '#puller/shell/lanes.ts'
+import { fc } from '#test/support/properties.ts'
 
 test('never more waits at a thread than was allowed, and all that came out wrong is told', async () => {
   await fc.assert(

@@ -1,7 +1,6 @@
 // Owns the proof that a manifest read in one pass is read as JSON reads it: whatever the quick way accepts, the slow one accepts, with the same values.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { type Entry, encodeManifest, type Manifest } from '#fleet/manifest.ts'
 import { Rows } from '#fleet/manifest-columns.ts'
 import { checkManifest } from '#fleet/manifest-rules.ts'
@@ -9,6 +8,7 @@ import { type ReadManifest, readManifest, readOutline } from '#fleet/manifest-ta
 import { pathFault } from '#fleet/paths.ts'
 import { change } from '#test/support/manifest-changes.ts'
 import { type Made, manifestOf, TREE } from '#test/support/manifests.ts'
+import { fc } from '#test/support/properties.ts'
 
 const NAMES = ['a', 'B', 'c.js', '..x', '...', 'ünï', 'e\u0301', '\ue000', '😀', '\ufeff', 'k', 'a b', '~', '-', 'x:y']
 const name = fc.oneof(

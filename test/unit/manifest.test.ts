@@ -1,12 +1,12 @@
 // Owns the proof that a manifest is read as it was written, and that its digests are what the contract says.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import type { Digest } from '#fleet/build.ts'
 import { isFleetError } from '#fleet/errors.ts'
 import { decodeManifest, digestOf, type Entry, encodeManifest, type Manifest, treeDigestOf } from '#fleet/manifest.ts'
 import { MOST } from '#fleet/manifest-rules.ts'
 import { manifestOf, sha256, TREE, tampered } from '#test/support/manifests.ts'
+import { fc } from '#test/support/properties.ts'
 
 test('a manifest comes back as it was written, one line for each frame and each entry', () => {
   const manifest = manifestOf(TREE)

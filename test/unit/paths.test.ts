@@ -1,8 +1,8 @@
 // Owns the proof of the order of paths and of what counts as the same name.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { comparePaths, FollowedLinks, foldOf, linkFault } from '#fleet/paths.ts'
+import { fc } from '#test/support/properties.ts'
 
 test('paths sort by their bytes, also where JavaScript sorts otherwise', () => {
   const text = fc.string({ unit: 'binary', maxLength: 8 })

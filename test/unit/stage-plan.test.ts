@@ -1,7 +1,6 @@
 // Owns the proof of the staging plan: whatever lies in a tree, carrying the plan out gives the build, and nothing is done twice or for nothing.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import type { Entry, EntryType } from '#fleet/manifest.ts'
 import {
   isNothing,
@@ -12,6 +11,7 @@ import {
   stagePlan,
   type TreeView,
 } from '#fleet/stage-plan.ts'
+import { fc } from '#test/support/properties.ts'
 
 const file = (path: string, content: string, more: Partial<Entry> = {}): Entry => ({
   ...{ type: 'f', mode: 0o644, size: content.length, mtime: 1, content, frame: 0, offset: 0, path },

@@ -1,7 +1,6 @@
 // Owns the proof that the difference of two builds is one: it leads from one to the other, back, and on to a third.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { diffOfColumns, findContents } from '#fleet/column-diff.ts'
 import { digestOf, type Entry, encodeManifest, type Manifest } from '#fleet/manifest.ts'
 import type { Columns } from '#fleet/manifest-columns.ts'
@@ -9,6 +8,7 @@ import { readManifest } from '#fleet/manifest-table.ts'
 import { comparePaths } from '#fleet/paths.ts'
 import { composed, decodeDiff, diffOf, encodeDiff, inverse, rowsOf, type TreeDiff } from '#fleet/tree-diff.ts'
 import { type Made, manifestOf } from '#test/support/manifests.ts'
+import { fc } from '#test/support/properties.ts'
 
 interface Side {
   readonly digest: ReturnType<typeof digestOf>
