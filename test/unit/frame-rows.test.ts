@@ -15,6 +15,8 @@ const made: fc.Arbitrary<Made> = fc.oneof(
   fc.constantFrom<Made>({ link: 'a' }, { directory: true }),
 )
 
+const LARGEST_FRAME_BYTES = 8_000_000
+
 /** Frames cut anew, without regard for where files begin: one may hold many, and one may go on over many. */
 function recut(manifest: Manifest, cuts: readonly number[]): Manifest {
   const starts: number[] = []
@@ -23,7 +25,9 @@ function recut(manifest: Manifest, cuts: readonly number[]): Manifest {
     starts.push(total)
     total += rawBytes
   }
-  const at = [...new Set([0, ...cuts.map((cut) => cut % total), total])].sort((a, b) => a - b)
+  // A frame has a largest size: cut there at the latest.
+  const needed = Array.from({ length: Math.ceil(total / LARGEST_FRAME_BYTES) }, (_, at) => at * LARGEST_FRAME_BYTES)
+  const at = [...new Set([...needed, ...cuts.map((cut) => cut % total), total])].sort((a, b) => a - b)
   const frames = at.slice(1).map((end, index) => ({ offset: index, bytes: 1, rawBytes: end - (at[index] ?? 0) }))
   const entries = manifest.entries.map((entry) => {
     if (entry.size === 0) return entry
