@@ -125,7 +125,7 @@ export interface ByteRange {
 export interface BuildStore {
   /** Facts of an object, or null when the store says that there is none. */
   find(name: string, signal: AbortSignal): Promise<ObjectFacts | null>
-  /** Streams an object or a range of it. @param options.version refuse any other version (`If-Match`) */
+  /** Streams an object or a range of it, in pieces whose memory is the reader's. @param options.version refuse any other version (`If-Match`) */
   read(name: string, options: { range?: ByteRange; version?: string }, signal: AbortSignal): AsyncIterable<Uint8Array>
   /** Creates an object, atomically and only if there is none. `exists` wrote nothing. Bounded memory. @throws STORE_READ_ONLY */
   create(name: string, body: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<'created' | 'exists'>

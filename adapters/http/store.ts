@@ -168,8 +168,9 @@ async function* cut(body: AsyncIterable<Uint8Array>, range: ByteRange): AsyncGen
   for await (const piece of body) {
     const from = Math.max(0, range.start - at)
     const to = Math.min(piece.byteLength, range.end - at)
-    if (to > from) yield piece.subarray(from, to)
+    // Before it is the reader's.
     at += piece.byteLength
+    if (to > from) yield piece.subarray(from, to)
     if (at >= range.end) return
   }
 }

@@ -28,7 +28,7 @@ export function memoryStore(): MemoryStore {
       }
       const end = Math.min(range?.end ?? object.bytes.byteLength, object.bytes.byteLength)
       for (let at = range?.start ?? 0; at < end; at += PIECE_BYTES) {
-        yield object.bytes.subarray(at, Math.min(end, at + PIECE_BYTES))
+        yield object.bytes.slice(at, Math.min(end, at + PIECE_BYTES))
         signal.throwIfAborted()
       }
     },

@@ -11,6 +11,8 @@ import { sealedWith } from './staged.ts'
 
 /** Windows of an idle minute: the median says what is usual, the sum is what is promised. */
 const WINDOWS = 5
+/** After it a puller has come to rest, and given memory back. */
+const SETTLE_MS = 45_000
 
 export async function benchPuller(bench: StagingBench, idleSeconds: number): Promise<Findings> {
   const { scope, world, rounds, say } = bench
@@ -114,8 +116,8 @@ async function idling(
   const started = await startPuller(options)
   await started.atRest(1)
   try {
-    // The first seconds after work are not idle.
-    await delay(Math.min(5_000, seconds * 1_000))
+    // The time after work is not idle: V8 gives its pages back over half a minute.
+    await delay(Math.min(SETTLE_MS, seconds * 1_000))
     const watched = { 'idle-started': started, 'idle-staged': staged }
     const samples = new Map(
       Object.keys(watched).map((name) => [name, [] as { cpuPercent: number; residentMiB: number }[]]),

@@ -3,7 +3,7 @@ import { backoffMs } from '#fleet/backoff.ts'
 import { FleetError, isFleetError } from '#fleet/errors.ts'
 import type { Frame } from '#fleet/manifest.ts'
 import type { BuildStore, ByteRange, Clock, Logger } from '#fleet/ports.ts'
-import { litter, tidyYoung } from './litter.ts'
+import { discard } from './discard.ts'
 
 export interface FetchOptions {
   readonly maxBytesPerSecond: number | null
@@ -52,10 +52,10 @@ export class Downloads {
           }
           at += part.byteLength
           this.fetchedBytes += part.byteLength
+          // Pacing wants its length after the reader may have let it go.
+          const { byteLength } = part
           yield part
-          litter(part.byteLength)
-          tidyYoung()
-          await this.#pace(part.byteLength, signal)
+          await this.#pace(byteLength, signal)
         }
         if (at < range.end) throw new FleetError('STORE_UNREACHABLE', `${name} ended at byte ${at} of ${range.end}`)
       } catch (error) {
@@ -88,7 +88,9 @@ export class Downloads {
     }
     const parts: Uint8Array[] = []
     for await (const part of this.stream(name, { start: 0, end: facts.bytes }, facts.version, signal)) parts.push(part)
-    return Buffer.concat(parts)
+    const bytes = Buffer.concat(parts)
+    for (const part of parts) discard(part)
+    return bytes
   }
 
   /**
@@ -192,7 +194,8 @@ function stalled(name: string, bytes: number, ms: number): FleetError {
 }
 
 /**
- * Cuts a stream that begins with the frame `first` into frames, each in memory of its own that can be handed to another thread.
+ * Cuts a stream that begins with the frame `first` into frames, each in memory of its own that can be handed to another thread. What the
+ * stream gives is discarded.
  * @throws FleetError `STORE_BAD_ANSWER` when the stream ends inside a frame
  */
 export async function* cutFrames(
@@ -218,6 +221,7 @@ export async function* cutFrames(
         throw new FleetError('STORE_BAD_ANSWER', 'the artifact goes on after its last frame')
       }
     }
+    discard(part)
   }
   if (filled > 0) throw new FleetError('STORE_BAD_ANSWER', `the artifact ends inside frame ${index}`)
 }

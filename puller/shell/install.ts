@@ -12,7 +12,7 @@ import { cutFrames, type Downloads } from './fetch.ts'
 import { frameRows } from './frame-rows.ts'
 import type { Ground } from './ground.ts'
 import { Lanes } from './lanes.ts'
-import { tidyAll } from './litter.ts'
+import { collectLitter } from './litter.ts'
 import type { LocalManifest } from './manifests.ts'
 import type { HotBuild } from './patch.ts'
 import { checkRoom, roomFor } from './preflight.ts'
@@ -136,7 +136,7 @@ export class Install {
     const byFrame = frameRows(columns, frames, wanted)
     const version = await artifactVersion(this.#bringingOf([]))
     // What the manifest left behind would lie there for as long as the artifact streams by.
-    tidyAll()
+    collectLitter()
     const lanes = new Lanes<number>(workers.count, QUEUED)
     const stream = downloads.stream(objectsOf.artifact(build), { start: 0, end: artifact.bytes }, version, job.signal)
     let reach = -1

@@ -1,8 +1,11 @@
 // Owns giving memory back once the work is done: a staging leaves garbage behind that nothing would collect while the node waits for days.
 import type { Clock } from '#fleet/ports.ts'
 
-/** A node that is at rest for so long is most likely to stay there; sooner, the pause would stand in the way of a swap that follows. */
-const REST_MS = 5_000
+/**
+ * A node that is at rest for so long is most likely to stay there; sooner, the pause would stand in the way of a swap that follows, and the
+ * threads that worked would still be there.
+ */
+const REST_MS = 12_000
 
 export interface LeisureWorld {
   readonly clock: Clock

@@ -3,7 +3,7 @@
 import { createHash, type Hash, hash } from 'node:crypto'
 import { closeSync, fstatSync, readSync } from 'node:fs'
 import { CHARS, type Columns, Rows } from '#fleet/manifest-columns.ts'
-import { decompress } from './decompress.ts'
+import { decompressed } from './decompress.ts'
 import { Directories } from './directories.ts'
 import * as disk from './disk.ts'
 import { errnoOf } from './disk-faults.ts'
@@ -79,7 +79,10 @@ export class RowWriter {
    * @returns rows whose bytes were wrong: nothing of them is left
    */
   writeFrame(index: number, packed: Uint8Array, rawBytes: number, starting: readonly number[]): number[] {
-    const raw = decompress(packed, rawBytes)
+    return decompressed(packed, rawBytes, (raw) => this.#write(index, raw, starting))
+  }
+
+  #write(index: number, raw: Buffer | null, starting: readonly number[]): number[] {
     const wrong: number[] = []
     const open = this.#open
     this.#open = []

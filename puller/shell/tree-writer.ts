@@ -1,7 +1,7 @@
 // Owns writing the files of a tree: each as a new inode, hashed as it is written, and renamed into place only when it is right. Runs in a worker.
 import { createHash, type Hash, hash } from 'node:crypto'
 import { closeSync, fstatSync, readSync } from 'node:fs'
-import { decompress } from './decompress.ts'
+import { decompressed } from './decompress.ts'
 import { Directories } from './directories.ts'
 import * as disk from './disk.ts'
 import { errnoOf } from './disk-faults.ts'
@@ -55,9 +55,10 @@ export class TreeWriter {
    * @returns the files that were finished with wrong bytes; all of the frame's when it is no frame of `rawBytes`
    */
   writeFrame(frame: Uint8Array, rawBytes: number, pieces: readonly FilePiece[], place: boolean): WrongFile[] {
-    const raw = decompress(frame, rawBytes)
-    if (raw === null) return pieces.map(({ file }) => this.#drop(file.entry, 'a broken frame'))
-    return pieces.flatMap((piece) => this.#writePiece(raw, piece, place) ?? [])
+    return decompressed(frame, rawBytes, (raw) => {
+      if (raw === null) return pieces.map(({ file }) => this.#drop(file.entry, 'a broken frame'))
+      return pieces.flatMap((piece) => this.#writePiece(raw, piece, place) ?? [])
+    })
   }
 
   /** Writes files whose whole content is at hand; those of no bytes among them. */

@@ -5,7 +5,6 @@ import { FleetError } from '#fleet/errors.ts'
 import type { Columns } from '#fleet/manifest-columns.ts'
 import { readManifest } from '#fleet/manifest-table.ts'
 import { whoUses } from './in-use.ts'
-import { tidy } from './litter.ts'
 import { look, recordRows } from './look.ts'
 import { type RowOptions, RowWriter } from './row-writer.ts'
 import { finish, prepare } from './tree-shape.ts'
@@ -117,10 +116,7 @@ function answer(call: WorkerCall): void {
   }
 }
 
-parentPort?.on('message', (call: WorkerCall) => {
-  answer(call)
-  tidy()
-})
+parentPort?.on('message', answer)
 
 function carry(error: unknown): CarriedError {
   if (!(error instanceof Error)) {
