@@ -29,9 +29,10 @@ things to take: hash that file by its pieces on both threads, look over while it
   20: `as above: rsync into cold does the same writing, without proof, record or sync`,
   50: `small files share frames of about 100 KiB, so 1 % of the files brings 46 MB of frames to fetch, decompress and cut (0.9 s of the time), and two
 manifests are read and compared (0.3 s). It is the fallback: publish writes a delta for each build that a ring runs`,
-  61: `a profile of one of the two threads that write: making files 34 %, writing 26 %, SHA-256 13 %, decompressing 11 %, collecting garbage 9 %.
-tar makes the same files without a digest of each, and decompresses in a process of its own. Ours is proven, durable, recorded and sealed by then`,
-  90: `buffers that zstd gives out for each frame lie outside of the heap until they are collected, in two threads; Node has no call that decompresses
-into memory of ours. Collected at every few MiB a puller peaked at 154 MiB on this tree in a trial, and took a third longer`,
+  61: `a profile of one of the two threads that write: making files 34 %, writing 26 %, SHA-256 13 %, decompressing 11 %, collecting garbage 9 % (that
+last is gone since buffers are let go of by hand). tar makes the same files without a digest of each, and decompresses in a process of its own. Ours
+is proven, durable, recorded and sealed by then`,
+  90: `what is left above a waiting puller's 72 MiB are V8's pages of three threads (41), malloc's arena (10), the manifest with its columns (13) and
+frames on their way (12)`,
   91: `just started a puller has 72 MiB. What a large staging leaves is mostly not heap but pages of malloc that are not given back`,
 }
