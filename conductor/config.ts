@@ -28,12 +28,41 @@ const percent = v.union([
 
 const argv = v.array(text)
 
+const share = v.pipe(percent, v.minValue(0.001, 'must be above 0%'))
+const rising = (shares: readonly number[]): boolean =>
+  shares.every((value, i) => i === 0 || value > (shares[i - 1] ?? 0))
+
+/** What is asked of a ring; `conductor/core/route.ts` makes stages of it. */
 const step = v.strictObject({
   ring,
-  smoke: v.optional(argv),
+  shares: v.optional(
+    v.pipe(
+      v.array(share),
+      v.minLength(1, 'must name a share'),
+      v.check((shares: number[]) => rising(shares), 'must rise from share to share'),
+    ),
+  ),
   soakSeconds: v.optional(seconds),
-  shares: v.optional(v.array(percent)),
+  smoke: v.optional(v.pipe(argv, v.minLength(1, 'must name a command'))),
+  smokeSeconds: v.optional(v.pipe(seconds, v.minValue(1, 'must be at least 1'))),
+  gates: v.optional(v.array(text)),
+  approval: v.optional(v.picklist(['auto', 'manual'])),
+  prestage: v.optional(v.picklist(['previous', 'start'])),
+  barrier: v.optional(v.boolean()),
+  progressSeconds: v.optional(seconds),
+  maxUnavailable: v.optional(percent),
+  failureBudget: v.optional(percent),
 })
+type Step = v.InferOutput<typeof step>
+
+/** A ring may come more than once, with shares that rise all along; and every ring must come to the whole of itself, or nothing could follow. */
+function comesToAll(steps: readonly Step[]): boolean {
+  const rings = Map.groupBy(steps, (one) => one.ring)
+  return [...rings.values()].every((own) => {
+    const shares = own.flatMap((one) => one.shares ?? [100])
+    return rising(shares) && shares.at(-1) === 100
+  })
+}
 
 export const conductSchema = v.strictObject({
   app: v.optional(name),
@@ -58,12 +87,20 @@ export const conductSchema = v.strictObject({
     }),
   ),
   /** Rings in the order in which a release visits them. */
-  plan: v.optional(v.pipe(v.array(step), v.minLength(1, 'must name a ring'))),
+  plan: v.optional(
+    v.pipe(
+      v.array(step),
+      v.minLength(1, 'must name a ring'),
+      v.check((steps: Step[]) => comesToAll(steps), 'must bring every ring to 100%, by shares that rise'),
+    ),
+  ),
   /** Short for a plan of rings without more. */
   rings: v.optional(v.pipe(v.array(ring), v.minLength(1, 'must name a ring'))),
   maxUnavailable: v.optional(percent, '33%'),
   failureBudget: v.optional(percent, '10%'),
   waveSeconds: v.optional(seconds, 60),
+  /** The time that a rollout has: a plan that takes longer by itself is refused. */
+  slotMinutes: v.optional(v.pipe(seconds, v.minValue(1, 'must be at least 1')), 40),
   gates: v.optional(v.array(v.looseObject({ name: text }))),
   schedule: v.optional(text),
 })
@@ -81,13 +118,6 @@ export function configuredRings({ plan, rings }: ConductConfig): readonly Name[]
 
 /** Keys of the plan that this version reads but does not act on yet: a person must not believe that they protect. */
 export function unheeded(config: ConductConfig): readonly string[] {
-  const plan = config.plan ?? []
-  const keys = [
-    plan.some(({ shares }) => shares !== undefined) && 'shares',
-    plan.some(({ soakSeconds }) => soakSeconds !== undefined) && 'soakSeconds',
-    plan.some(({ smoke }) => smoke !== undefined) && 'smoke',
-    config.gates !== undefined && 'gates',
-    config.schedule !== undefined && 'schedule',
-  ]
+  const keys = [config.gates !== undefined && 'gates', config.schedule !== undefined && 'schedule']
   return keys.filter((key) => key !== false)
 }

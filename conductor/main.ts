@@ -117,13 +117,15 @@ function benchOf(
   common: Common,
   world: World,
 ): Bench {
-  const { app, policy, unheeded } = settings
+  const { app, policy, route, dir, unheeded } = settings
   const by = common.by ?? world.user
   return {
     app,
     rings,
     ringsNamed: (common.ring ?? []).length > 0,
     policy,
+    route,
+    place: { dir, env: world.env },
     ports,
     clock: world.clock,
     report,

@@ -149,6 +149,11 @@ export const ERRORS = {
     title: 'This build may not be released',
     fix: 'conduct release BUILD --retry lifts the quarantine',
   },
+  PLAN_UNFIT: {
+    kind: 'refused',
+    title: 'The plan cannot be carried out',
+    fix: 'shorter soaks in the plan, or another slotMinutes',
+  },
   CAP_EXCEEDED: {
     kind: 'refused',
     title: 'More nodes than allowed would be out of service at once',

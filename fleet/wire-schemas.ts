@@ -94,6 +94,25 @@ const ringMark = v.object({
   prior: v.nullable(buildRef),
 })
 
+const seconds = v.pipe(v.number(), v.finite(), v.minValue(0))
+const stageSchema = v.object({
+  ring: name,
+  share: v.pipe(v.number(), v.minValue(0), v.maxValue(100)),
+  soakSeconds: v.exactOptional(seconds),
+  smoke: v.exactOptional(v.array(line)),
+  smokeSeconds: v.exactOptional(seconds),
+  gates: v.exactOptional(v.array(line)),
+  approval: v.exactOptional(v.literal('manual')),
+  barrier: v.exactOptional(v.boolean()),
+  progressSeconds: v.exactOptional(seconds),
+})
+const progressSchema = v.object({
+  begunAt: line,
+  movedAt: v.nullable(line),
+  convergedAt: v.nullable(line),
+  smoke: v.nullable(v.object({ passed: v.boolean(), message: line })),
+})
+
 export const rolloutSchema = v.object({
   v: version,
   app: name,
@@ -105,7 +124,7 @@ export const rolloutSchema = v.object({
   startedAt: line,
   endedAt: v.nullable(line),
   phase: v.picklist(ROLLOUT_PHASES),
-  stages: v.array(v.object({ ring: name, share: v.pipe(v.number(), v.minValue(0), v.maxValue(100)) })),
+  stages: v.array(stageSchema),
   stage: count,
   fallbacks: v.record(v.string(), v.nullable(buildRef)),
   hold: v.nullable(v.object({ by: line, code: line, reason: line, at: line })),
@@ -117,6 +136,9 @@ export const rolloutSchema = v.object({
   activation: v.optional(v.nullable(line), null),
   adopt: v.optional(v.boolean(), false),
   there: v.optional(v.array(line), []),
+  progress: v.optional(v.nullable(progressSchema), null),
+  promoted: v.optional(v.nullable(count), null),
+  prestage: v.optional(v.record(v.string(), v.picklist(['previous', 'start'])), {}),
 })
 
 export const leaseSchema = v.object({ v: version, holder: line, since: line, rollout: v.nullable(line), reason: line })

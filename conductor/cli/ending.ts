@@ -43,12 +43,13 @@ export function endOfRelease(driven: Driven, rings: readonly RingPicture[], ms: 
     return { exit: 1, code: 'NOT_CONVERGED', lines: [`Not done after ${time}: ${open}.`, ...strays(rings, build)] }
   }
   if (end === 'held') {
-    const hold = rollout.hold
-    const help = 'conduct rollback goes back, conduct release --adopt takes it over'
+    const { code, reason } = rollout.hold ?? { code: '', reason: 'held' }
+    const orphan = code === 'orphan-write'
+    const help = `conduct rollback goes back, conduct release ${orphan ? '--adopt takes it over' : `${build} --adopt goes on`}`
     return {
-      exit: 3,
-      code: 'ORPHAN_WRITE',
-      lines: [`On hold after ${time}: ${plain(hold?.reason ?? 'held')}. Nothing more was written: ${help}.`],
+      exit: orphan ? 3 : 1,
+      code: orphan ? 'ORPHAN_WRITE' : 'NOT_CONVERGED',
+      lines: [`On hold after ${time}: ${plain(reason)}. Nothing more was written: ${help}.`],
     }
   }
   if (rollout.phase === 'done') {

@@ -29,7 +29,7 @@ export type Invocation =
   | { readonly demo: { readonly keep: boolean; readonly embedded: boolean; readonly nodes?: number } }
 
 const MINUTE_MS = 60_000
-const RELEASE_MS = 30 * MINUTE_MS
+const RELEASE_MS = 60 * MINUTE_MS
 const ROLLBACK_MS = 15 * MINUTE_MS
 const WATCH_MS = 24 * 60 * MINUTE_MS
 
@@ -144,6 +144,7 @@ function createProgram(invoke: (invocation: Invocation) => void, streams: Output
     .option('--restart', 'run drain, hooks and verify again where the build runs already')
     .option('--retry', 'ask nodes that refused the build once more, and lift its quarantine')
     .option('--now', 'all nodes at once, whatever maxUnavailable says')
+    .option('--force <check>', 'pass over a check by name (soak), with a --reason; may be repeated', append)
     .addHelpText('after', RELEASE_HELP)
   verb('release', released, (bench, options, [build]) =>
     release(bench, {
@@ -152,6 +153,7 @@ function createProgram(invoke: (invocation: Invocation) => void, streams: Output
       adopt: options.adopt === true,
       restart: options.restart === true,
       retry: options.retry === true,
+      force: Array.isArray(options.force) ? options.force : [],
       now: options.now === true,
       dryRun: dryRun(options),
       timeoutMs: options.timeout ?? RELEASE_MS,

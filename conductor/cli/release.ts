@@ -4,7 +4,8 @@ import { type Refusal, type ReleaseStart, startRelease } from '#conductor/core/b
 import { pictureOf, type RingPicture } from '#conductor/core/picture.ts'
 import { previewRing } from '#conductor/core/preview.ts'
 import { type Beginning, beginRollout } from '#conductor/core/reduce.ts'
-import { capOf } from '#conductor/core/standing.ts'
+import { prestageOf, stagesOf, unfitRoute } from '#conductor/core/route.ts'
+import { capOf, policyIn } from '#conductor/core/standing.ts'
 import { execute, tell } from '#conductor/shell/execute.ts'
 import { type Observation, observe, ringOf } from '#conductor/shell/observe.ts'
 import { type Driven, drive } from '#conductor/shell/reconcile.ts'
@@ -28,6 +29,8 @@ export interface ReleaseOptions {
   readonly adopt: boolean
   readonly restart: boolean
   readonly retry: boolean
+  /** Checks that are passed over by name. */
+  readonly force: readonly string[]
   /** Take every node at once, whatever `maxUnavailable` says. */
   readonly now: boolean
   readonly dryRun: boolean
@@ -37,6 +40,7 @@ export interface ReleaseOptions {
 type Decided = Exclude<ReleaseStart, Refusal> & {
   readonly observed: Observation
   readonly catalog: readonly CatalogEntry[]
+  readonly force: readonly string[]
 }
 
 /** @param id of the rollout, should one begin */
@@ -48,29 +52,32 @@ async function decide(bench: Bench, options: ReleaseOptions, id: string): Promis
   const observed = await observe(ports, { app, rings, policy }, signal)
   const catalog = await ports.catalog.list(signal)
   const at = new Date(clock.now()).toISOString()
-  const wish = { app, build, by, reason, adopt, restart, retry, id, at }
+  const stages = stagesOf(bench.route, rings)
+  const prestage = prestageOf(bench.route, rings)
+  const wish = { app, build, by, reason, adopt, restart, retry, force: options.force, stages, prestage, id, at }
   const views = rings.map((ring) => ringOf(observed, ring))
   const start = startRelease(wish, { rings: views, rollout: observed.rollout, builds: catalog })
   if (start.kind === 'refuse') throw new FleetError(start.code, start.message)
-  return { ...start, observed, catalog }
+  return { ...start, observed, catalog, force: options.force }
 }
 
 export async function release(bench: Bench, options: ReleaseOptions): Promise<number> {
   const { report, signal, clock } = bench
   if (bench.unheeded.length > 0) {
-    report.say(
-      `Note: this version does not act on ${listed(bench.unheeded, 8)} of the config: each ring goes to 100 %.`,
-    )
+    report.say(`Note: this version does not act on ${listed(bench.unheeded, 8)} of the config.`)
   }
+  guardForce(options)
   const id = rolloutId(clock)
   const first = await decide(bench, options, id)
   if (first.kind === 'already') return already(bench, first.build, options)
+  guardRoute(bench, first)
   if (options.dryRun) return dryRun(bench, first)
   await using lease = await lend(bench, first, options.timeoutMs)
   // What was seen before the lease may be old: under it nobody else writes.
   const start = await decide(bench, options, id)
   if (start.kind === 'already') return already(bench, start.build, options)
   guardRestart(bench, start, options)
+  guardRoute(bench, start)
   const rollout =
     start.kind === 'resume' ? await resume(bench, lease, start) : await begin(bench, lease, start.beginning, start)
   announce(bench, rollout, start.kind === 'resume')
@@ -81,6 +88,22 @@ export async function release(bench: Bench, options: ReleaseOptions): Promise<nu
   })
   if (driven === null) return interrupted(bench, rollout, progress)
   return conclude(bench, endOfRelease(driven, ringPictures(bench, driven), progress.elapsedMs))
+}
+
+/** A plan that cannot end in its slot is not begun. One that is open goes on. */
+function guardRoute(bench: Bench, start: Decided): void {
+  if (start.kind !== 'begin') return
+  const unfit = unfitRoute(start.beginning.stages, bench.route)
+  if (unfit !== null) throw new FleetError('PLAN_UNFIT', `${unfit}; nothing was written`)
+}
+
+/** Checks that may be passed over by name, with a reason. */
+const CHECKS = ['soak']
+
+function guardForce({ force, reason }: ReleaseOptions): void {
+  const unknown = force.find((check) => !CHECKS.includes(check))
+  if (unknown !== undefined) throw new FleetError('USAGE', `--force ${unknown}: the checks are ${listed(CHECKS, 8)}`)
+  if (force.length > 0 && reason === '') throw new FleetError('USAGE', '--force needs a --reason, for the history')
 }
 
 /** The lease, or a refusal that says what its holder is doing. */
@@ -105,7 +128,9 @@ async function begin(bench: Bench, lease: Lease, beginning: Beginning, from: Dec
   const { ports, by, signal } = bench
   const rollout = beginRollout(beginning)
   const { at, id, build, reason, stages } = beginning
-  const facts = { rollout: id, build, rings: stages.map(({ ring }) => ring).join(', '), reason }
+  const rings = [...new Set(stages.map(({ ring }) => ring))].join(', ')
+  const forced = from.force.length > 0 && { forced: from.force }
+  const facts = { rollout: id, build, rings, stages: stages.length, reason, ...forced }
   const told = [{ at, by, event: 'release-begun', facts }]
   const seen = from.observed.ledger
   await execute({ ledger: ports.ledger, lease }, seen, { rollout, events: [], told, answered: [] }, signal)
@@ -136,7 +161,7 @@ function guardRestart(bench: Bench, start: Decided, options: ReleaseOptions): vo
   for (const ring of bench.rings) {
     const { standing, nodes } = ringOf(start.observed, ring)
     const runs = standing.kind === 'record' && standing.target.build === start.beginning.build
-    const cap = capOf(bench.policy, nodes.length)
+    const cap = capOf(policyIn(bench.policy, ring), nodes.length)
     if (!runs || nodes.length <= cap) continue
     const fact = `a restart of ${start.beginning.build} takes all ${nodes.length} nodes of ${ring} at once, and ${cap} may be out of service`
     throw new FleetError('CAP_EXCEEDED', `${fact}; nothing was written`)
@@ -156,7 +181,7 @@ function driveTo(
   progress: Progress,
   options: ReleaseOptions,
 ): Promise<Driven> {
-  const { app, ports, clock, policy, by, signal } = bench
+  const { app, ports, clock, policy, by, signal, place } = bench
   const rings = [...new Set([...bench.rings, ...(Object.keys(rollout.fallbacks) as Name[])])]
   const driving = {
     ...ports,
@@ -165,6 +190,7 @@ function driveTo(
     lease,
     policy: options.now ? { ...policy, maxUnavailable: 100, allAtOnce: true } : policy,
     by,
+    place,
     deadlineMs: clock.monotonic() + options.timeoutMs,
     onTurn: (turn: Parameters<Progress['turn']>[0]) => progress.turn(turn, app),
   }

@@ -133,7 +133,10 @@ const PHASES: Readonly<Record<string, string>> = {
 
 export function renderRollout(rollout: RolloutPicture, paint: Paint, nowMs: number): readonly string[] {
   const { id, build, by, phase, startedAt, endedAt, stage, outcome, hold, because } = rollout
-  const where = endedAt === null && stage.of > 1 ? ` at ${stage.ring} (stage ${stage.index + 1} of ${stage.of})` : ''
+  const where =
+    endedAt === null && stage.of > 1
+      ? ` at ${stage.ring} ${stage.share} % (stage ${stage.index + 1} of ${stage.of})`
+      : ''
   const time = lasted(startedAt, endedAt, nowMs)
   const when = endedAt === null ? `for ${time}` : `${ageOf(endedAt, nowMs)} ago after ${time}`
   const lines = [`Rollout ${id} of ${paint.bold(build)} by ${plain(by)} ${PHASES[phase] ?? phase}${where}, ${when}.`]

@@ -224,6 +224,7 @@ function driveBack(
     lease,
     policy: { ...policy, allAtOnce: options.now },
     by,
+    place: bench.place,
     deadlineMs: clock.monotonic() + options.timeoutMs,
     onTurn: (turn: Parameters<Progress['turn']>[0]) => progress.turn(turn, app),
   }
@@ -255,6 +256,7 @@ async function rollbackTo(bench: Bench, options: RollbackOptions, to: string): P
     adopt: true,
     restart: false,
     retry: false,
+    force: [],
     now,
     dryRun: dry,
     timeoutMs,

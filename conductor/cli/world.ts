@@ -1,6 +1,8 @@
 // Owns what a verb of `conduct` is handed: the app it is about, its ports, the person, and where to speak.
 
+import type { Route } from '#conductor/core/route.ts'
 import type { Policy } from '#conductor/core/standing.ts'
+import type { Place } from '#conductor/shell/smoke.ts'
 import type { Name } from '#fleet/build.ts'
 import type { BuildStore, Catalog, Clock, Ledger, Locks, StatusBoard } from '#fleet/ports.ts'
 import type { Reporter } from './reporter.ts'
@@ -29,6 +31,9 @@ export interface Bench {
   /** Named by `--ring`, and not by the config. */
   readonly ringsNamed: boolean
   readonly policy: Policy
+  readonly route: Route
+  /** Where commands of the plan run, and the environment that they have beside what they are told. */
+  readonly place: Place
   readonly ports: Ports
   readonly clock: Clock
   readonly report: Reporter

@@ -2,7 +2,7 @@
 import type { BuildId, Name } from '#fleet/build.ts'
 import type { ErrorCode } from '#fleet/errors.ts'
 import type { CatalogEntry } from '#fleet/ports.ts'
-import type { BuildRef, Rollout } from '#fleet/rollout.ts'
+import type { BuildRef, Rollout, Stage } from '#fleet/rollout.ts'
 import { ALL } from '#fleet/target.ts'
 import { forceIn, isForeign, isRegressed, runningUnder } from './force.ts'
 import { expectedTarget, nextGeneration, orderOf } from './orders.ts'
@@ -21,6 +21,12 @@ export interface ReleaseWish {
   readonly restart: boolean
   /** Once more where nodes refused the build, or where it is under quarantine. */
   readonly retry: boolean
+  /** The plan's stages for the rings; each ring at once when left out. */
+  readonly stages?: readonly Stage[]
+  /** When each ring may be staged at the earliest. */
+  readonly prestage?: NonNullable<Rollout['prestage']>
+  /** Checks that are passed over by name. */
+  readonly force?: readonly string[]
   /** Id and time of a rollout, should one begin. */
   readonly id: string
   readonly at: string
@@ -163,13 +169,26 @@ function beginningOf(wish: ReleaseWish, facts: ReleaseFacts, entry: CatalogEntry
     by: wish.by,
     reason: wish.reason,
     at: wish.at,
-    stages: facts.rings.map(({ ring }) => ({ ring, share: 100 })),
+    stages: wish.stages ?? facts.rings.map(({ ring }) => ({ ring, share: 100 })),
+    prestage: Object.fromEntries(
+      rings.filter(mayStageEarly(wish, facts)).map(({ ring }) => [ring, whenOf(wish, ring)]),
+    ),
     fallbacks: Object.fromEntries(rings.map(({ ring, back }) => [ring, back])),
     attempt: wish.retry ? 1 + highestAttempt(facts.rings) : 1,
     activation: wish.restart ? wish.id : null,
     adopt: wish.adopt,
     generations: facts.rollout?.generations ?? {},
     there: rings.filter(({ there }) => there).map(({ ring }) => ring),
+  }
+}
+
+const whenOf = ({ prestage = {} }: ReleaseWish, ring: Name) => prestage[ring] ?? 'previous'
+
+/** Where what runs now has proved good: else the older build in cold may be needed yet, and is not given up before it must be. */
+function mayStageEarly({ force = [] }: ReleaseWish, { builds }: ReleaseFacts) {
+  return ({ ring, there, back }: { ring: Name; there: boolean; back: BuildRef | null }): boolean => {
+    const proved = back === null || builds.find(({ build }) => build === back.build)?.good[ring] !== undefined
+    return !there && (proved || force.includes('soak'))
   }
 }
 

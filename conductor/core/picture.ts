@@ -8,7 +8,9 @@ import type { Target } from '#fleet/target.ts'
 import { type Force, forceIn, isForeign, isRegressed } from './force.ts'
 import { describeStanding } from './ownership.ts'
 import { ALWAYS_OPEN, NO_SIGNALS, plan } from './plan.ts'
+import { isSoaking } from './progress.ts'
 import { isOver } from './reduce.ts'
+import { soakLeftMs } from './settling.ts'
 import { type FleetView, highestGeneration, isSettled, type RingView } from './standing.ts'
 
 export interface NodePicture {
@@ -49,13 +51,25 @@ export interface RingPicture {
   readonly nodes: readonly NodePicture[]
 }
 
+/** The stage in hand. */
+export interface StagePicture {
+  readonly index: number
+  readonly of: number
+  readonly ring: string
+  readonly share: number
+  readonly soakSeconds: number
+  /** Null before its soak has begun, and when the rollout is over. */
+  readonly soakLeftSeconds: number | null
+  readonly smoke: { readonly passed: boolean; readonly message: string } | null
+}
+
 export interface RolloutPicture {
   readonly id: string
   readonly build: string
   /** Of the ring in hand. */
   readonly fallback: string | null
   readonly fallbacks: Readonly<Record<string, string | null>>
-  readonly stage: { readonly index: number; readonly of: number; readonly ring: string; readonly share: number }
+  readonly stage: StagePicture
   readonly phase: string
   readonly hold: Hold | null
   readonly by: string
@@ -214,7 +228,7 @@ function pictureRollout(rollout: Rollout, seen: Seen): RolloutPicture {
     build,
     fallback: fallbacks[ring]?.build ?? null,
     fallbacks: Object.fromEntries(names),
-    stage: { index: rollout.stage, of: stages.length, ring, share: stage?.share ?? 0 },
+    stage: { index: rollout.stage, of: stages.length, ring, share: stage?.share ?? 0, ...soakOf(rollout, seen.now) },
     phase,
     hold,
     by,
@@ -223,6 +237,15 @@ function pictureRollout(rollout: Rollout, seen: Seen): RolloutPicture {
     endedAt,
     outcome,
     because: becauseOf(rollout, seen),
+  }
+}
+
+function soakOf(rollout: Rollout, now: number): Omit<StagePicture, 'index' | 'of' | 'ring' | 'share'> {
+  const leftMs = isSoaking(rollout) ? soakLeftMs(rollout, now) : null
+  return {
+    soakSeconds: rollout.stages[rollout.stage]?.soakSeconds ?? 0,
+    soakLeftSeconds: leftMs === null ? null : Math.ceil(leftMs / 1_000),
+    smoke: rollout.progress?.smoke ?? null,
   }
 }
 

@@ -11,6 +11,10 @@ export type Action =
   | { readonly type: 'wait' }
   | { readonly type: 'order'; readonly order: Order }
   | { readonly type: 'nextStage' }
+  /** A word about the stage in hand, for the record. */
+  | { readonly type: 'note'; readonly note: 'converged' | 'convergenceLost' | 'soaked' }
+  /** Its smoke test is to run, or runs: its outcome comes back as an event. Nothing is written. */
+  | { readonly type: 'smoke' }
   | { readonly type: 'hold'; readonly hold: Hold }
   | { readonly type: 'rollBack'; readonly cause: string; readonly outcome: string }
   | { readonly type: 'end'; readonly phase: 'done' | 'rolledBack' | 'aborted'; readonly outcome: string }

@@ -11,16 +11,30 @@ export interface Raise {
   readonly stopped: Because | null
 }
 
+/** ceil(share × nodes), in whole thousandths of a percent: a fraction that binary cannot hold must not cost a node more. */
+export function exposedAt(share: number, nodes: number): number {
+  return Math.ceil((Math.round(share * 1_000) * nodes) / 100_000)
+}
+
 /** The cutoff under which exactly ceil(share × n) nodes fall; equal places share a fate. */
 export function cutoffOfShare(placed: readonly Placed[], share: number): number {
   if (share >= 100) return ALL
-  const last = placed[Math.ceil((share * placed.length) / 100) - 1]
+  const last = placed[exposedAt(share, placed.length) - 1]
   return last === undefined ? 0 : last.at + 1
 }
 
 /** Has the build in cold and runs the fallback, or cannot be waited for: nothing is gained by sparing it. */
 export function isReady({ status, silent }: Placed, target: Target): boolean {
   return stateOf({ status, silent }, target) !== 'working' || keepsItsOwn({ status, silent }, target)
+}
+
+/** Above the cutoff and without the build in cold, for whatever reason; but for those that never come to that. */
+export function unstaged(placed: readonly Placed[], target: Target): readonly Placed[] {
+  return placed.filter(({ at, status, silent }) => {
+    const state = stateOf({ status, silent }, target)
+    const there = state === 'staged' || state === 'converged' || keepsItsOwn({ status, silent }, target)
+    return at >= target.cutoff && !there
+  })
 }
 
 /**

@@ -6,7 +6,7 @@ import { ahead, isOurs } from './ownership.ts'
 import type { Plan } from './plan.ts'
 import { recallStep } from './recall.ts'
 import { namesOf, placeAll, serviceOf } from './service.ts'
-import { capOf, type FleetView, type Policy, type RingView } from './standing.ts'
+import { capOf, type FleetView, type Policy, policyIn, type RingView } from './standing.ts'
 
 /** Null: the ring is back and nothing is left to do there. */
 type RingPlan = Plan | null
@@ -17,7 +17,7 @@ export function recalling(rollout: Rollout, fleet: FleetView, now: number): Plan
   for (const [ring, mark] of Object.entries(rollout.marks ?? {})) {
     const view = fleet.rings[ring]
     assert(view !== undefined, 'every ring that a rollout wrote to is observed')
-    const next = recallRing(rollout, view, mark, fleet.policy, now)
+    const next = recallRing(rollout, view, mark, policyIn(fleet.policy, view.ring), now)
     if (next !== null && next.action.type !== 'wait') return next
     if (next !== null) because.push(...next.because)
   }

@@ -4,11 +4,12 @@ import type { BuildId, Digest, Name } from '#fleet/build.ts'
 import { type BuildRef, type Hold, type RingMark, type Rollout, type Stage, TERMINAL_PHASES } from '#fleet/rollout.ts'
 import type { Target } from '#fleet/target.ts'
 import type { Order } from './orders.ts'
+import { begunAt, moved, type StageEvent, staged, stepped } from './progress.ts'
 
 export type RolloutEvent =
   /** An order was written. `prior` is the fallback that stood in the ring before this rollout's first. */
   | { readonly type: 'ordered'; readonly order: Order; readonly prior: BuildRef | null }
-  | { readonly type: 'stagePassed' }
+  | StageEvent
   | { readonly type: 'held'; readonly hold: Hold }
   | { readonly type: 'unheld' }
   | { readonly type: 'recallBegun'; readonly cause: string; readonly outcome: string }
@@ -35,6 +36,8 @@ export interface Beginning {
   readonly adopt: boolean
   /** Rings that run the build already. */
   readonly there: readonly string[]
+  /** See `Rollout.prestage`. */
+  readonly prestage?: NonNullable<Rollout['prestage']>
   /** Of the rollout before: the next order is above them also where the key and every node have forgotten them. */
   readonly generations: Readonly<Record<string, number>>
 }
@@ -51,6 +54,7 @@ export function beginRollout({ at, ...beginning }: Beginning): Rollout {
     outcome: null,
     marks: {},
     cause: null,
+    progress: begunAt(at),
   }
 }
 
@@ -65,13 +69,16 @@ export function reduce(rollout: Rollout, event: RolloutEvent): Rollout {
     case 'ordered':
       return ordered(rollout, event.order, event.prior)
     case 'stagePassed':
-      assert(rollout.phase !== 'recalling', 'a recall passes no stage')
-      assert(rollout.stage + 1 < rollout.stages.length, 'there is a next stage')
-      return { ...rollout, stage: rollout.stage + 1, phase: 'staging' }
+    case 'converged':
+    case 'convergenceLost':
+    case 'smoked':
+    case 'soaked':
+    case 'promoted':
+      return staged(rollout, event)
     case 'held':
       return { ...rollout, hold: event.hold }
     case 'unheld':
-      return { ...rollout, hold: null }
+      return { ...rollout, hold: null, ...moved(rollout, null) }
     case 'recallBegun':
       return { ...rollout, phase: 'recalling', hold: null, cause: event.cause, outcome: event.outcome }
     case 'ended':
@@ -88,10 +95,9 @@ function ordered(rollout: Rollout, order: Order, prior: BuildRef | null): Rollou
   const mark = marked(rollout.marks?.[ring] ?? freshMark(target, prior), order)
   const back = kind === 'recall' || kind === 'close'
   assert(!back || rollout.phase === 'recalling', 'only a recall takes a build back')
-  const forward = target.cutoff === 0 ? 'staging' : 'advancing'
   return {
     ...rollout,
-    phase: rollout.phase === 'recalling' ? 'recalling' : forward,
+    ...stepped(rollout, order),
     generations: { ...rollout.generations, [ring]: target.generation },
     marks: { ...rollout.marks, [ring]: mark },
   }

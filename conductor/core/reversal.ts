@@ -28,7 +28,7 @@ export type RollbackStart =
   | Refusal
 
 /** Causes that are our own verdict: whoever types `rollback` after one of them asks for what has been done already. */
-const OWN_VERDICTS = ['failures-over-budget', 'gate-failed']
+const OWN_VERDICTS = ['failures-over-budget', 'gate-failed', 'identity-mismatch', 'smoke-failed']
 
 export function startRollback(wish: RollbackWish, facts: ReleaseFacts): RollbackStart {
   const { rollout } = facts

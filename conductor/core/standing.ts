@@ -21,6 +21,18 @@ export interface Policy {
   readonly waveMs: number
   /** `rollback --now`: one wave, whatever the cap says. */
   readonly allAtOnce: boolean
+  /** Where a ring has limits of its own. */
+  readonly rings?: Readonly<Record<string, Limits>>
+}
+
+export interface Limits {
+  readonly maxUnavailable?: number
+  readonly failureBudget?: number
+}
+
+/** The limits of one ring. `--now` lifts those of every ring. */
+export function policyIn(policy: Policy, ring: Name): Policy {
+  return policy.allAtOnce ? policy : { ...policy, ...policy.rings?.[ring] }
 }
 
 export interface RingView {

@@ -1,5 +1,6 @@
 // Owns doing: the events of one decision, written as one fenced transaction. Decides nothing.
 
+import { progressOf, stageOf } from '#conductor/core/progress.ts'
 import { type RolloutEvent, reduce } from '#conductor/core/reduce.ts'
 import type { HistoryEntry, Lease, Ledger, LedgerView } from '#fleet/ports.ts'
 import type { Rollout } from '#fleet/rollout.ts'
@@ -50,6 +51,11 @@ export function tell(rollout: Rollout, events: readonly RolloutEvent[], by: stri
 const NAMES: Readonly<Record<RolloutEvent['type'], string>> = {
   ordered: 'ordered',
   stagePassed: 'stage-passed',
+  converged: 'stage-converged',
+  convergenceLost: 'convergence-lost',
+  smoked: 'smoke-tested',
+  soaked: 'stage-soaked',
+  promoted: 'promoted',
   held: 'held',
   unheld: 'unheld',
   recallBegun: 'rollback-begun',
@@ -63,8 +69,16 @@ function factsOf(event: RolloutEvent, rollout: Rollout): Readonly<Record<string,
       const { build, fallback, cutoff, generation } = target
       return { kind, ring, generation, build, fallback, cutoff, exposed, roster, taken: taken.length }
     }
+    case 'converged':
+    case 'convergenceLost':
+    case 'soaked':
+      return placeOf(rollout)
+    case 'promoted':
+      return { ...placeOf(rollout), by: event.by }
+    case 'smoked':
+      return { ...placeOf(rollout), passed: event.passed, message: event.message }
     case 'stagePassed':
-      return { ring: rollout.stages[rollout.stage]?.ring ?? null }
+      return { ...placeOf(rollout), ...lastedOf(rollout, event.at) }
     case 'held':
       return { code: event.hold.code, reason: event.hold.reason }
     case 'unheld':
@@ -72,6 +86,23 @@ function factsOf(event: RolloutEvent, rollout: Rollout): Readonly<Record<string,
     case 'recallBegun':
       return { cause: event.cause, outcome: event.outcome }
     case 'ended':
-      return { phase: event.phase, outcome: event.outcome, build: rollout.build }
+      return {
+        phase: event.phase,
+        outcome: event.outcome,
+        build: rollout.build,
+        ...(event.phase === 'done' && { ...placeOf(rollout), ...lastedOf(rollout, event.at) }),
+      }
   }
+}
+
+function placeOf(rollout: Rollout): { ring: string; share: number } {
+  const { ring, share } = stageOf(rollout)
+  return { ring, share }
+}
+
+/** How long a stage took, and how much of that it was told to soak: what later plans are estimated by. */
+function lastedOf(rollout: Rollout, at: string): { seconds: number; soakSeconds: number } {
+  const { begunAt } = progressOf(rollout)
+  const seconds = Math.max(0, Math.round((Date.parse(at) - Date.parse(begunAt)) / 100) / 10)
+  return { seconds, soakSeconds: stageOf(rollout).soakSeconds ?? 0 }
 }

@@ -2,6 +2,7 @@
 
 import { execution } from '#conductor/core/execution.ts'
 import { ALWAYS_OPEN, NO_SIGNALS, type Plan, plan } from '#conductor/core/plan.ts'
+import { stageOf } from '#conductor/core/progress.ts'
 import { isOver, type RolloutEvent } from '#conductor/core/reduce.ts'
 import type { Policy } from '#conductor/core/standing.ts'
 import type { Name } from '#fleet/build.ts'
@@ -11,6 +12,7 @@ import type { Because, Rollout } from '#fleet/rollout.ts'
 import { execute, tell } from './execute.ts'
 import { Bell, isPassing, type Observation, observe } from './observe.ts'
 import { answerRequests } from './requests.ts'
+import { type Place, Smoke } from './smoke.ts'
 
 export interface Driving {
   readonly app: Name
@@ -23,6 +25,8 @@ export interface Driving {
   /** Monotonic milliseconds at which to stop waiting; the rollout stays where it is. */
   readonly deadlineMs: number
   readonly by: string
+  /** Where commands of the plan run. */
+  readonly place: Place
   /** Called after every look and every write. */
   readonly onTurn: (turn: Turn) => void
 }
@@ -56,11 +60,12 @@ export async function drive(driving: Driving, rings: readonly Name[], signal: Ab
   const bell = new Bell(board, rings, clock, TICK_MS, both)
   let last: Turn | null = null
   let policy = driving.policy
+  const smoke = new Smoke(driving)
   try {
     for (;;) {
       both.throwIfAborted()
       try {
-        const turned = await turn({ ...driving, policy }, rings, both)
+        const turned = await turn({ ...driving, policy }, rings, smoke, both)
         last = turned.turn
         policy = turned.policy
         driving.onTurn(last)
@@ -78,6 +83,7 @@ export async function drive(driving: Driving, rings: readonly Name[], signal: Ab
     }
   } finally {
     inner.abort()
+    await smoke.end()
   }
 }
 
@@ -89,7 +95,7 @@ interface Turned {
   readonly policy: Policy
 }
 
-async function turn(driving: Driving, rings: readonly Name[], signal: AbortSignal): Promise<Turned> {
+async function turn(driving: Driving, rings: readonly Name[], smoke: Smoke, signal: AbortSignal): Promise<Turned> {
   const { app, clock, lease, ledger } = driving
   const observed = await observe(driving, { app, rings, policy: driving.policy }, signal)
   const { rollout } = observed
@@ -106,7 +112,9 @@ async function turn(driving: Driving, rings: readonly Name[], signal: AbortSigna
   if (isOver(rollout)) return seen(observed, rollout, { action: { type: 'wait' }, because: [] }, driving.policy, false)
 
   const next = plan(rollout, observed.fleet, NO_SIGNALS, ALWAYS_OPEN, now)
-  const events = execution(observed.fleet, next.action, at)
+  const smoked = next.action.type === 'smoke' ? smoke.look(rollout) : null
+  if (next.action.type !== 'smoke') smoke.stop()
+  const events = smoked === null ? execution(observed.fleet, next.action, at) : [smoked]
   if (events.length === 0) return seen(observed, rollout, next, driving.policy, false)
   const told = tell(rollout, events, driving.by, at)
   const after = (await execute(world, observed.ledger, { rollout, events, told, answered: [] }, signal)) ?? rollout
@@ -123,6 +131,17 @@ function seen(observed: Observation, rollout: Rollout, next: Plan, policy: Polic
   return { turn, end: held ? 'held' : null, again: wrote, policy }
 }
 
+/**
+ * The rings where a build has proved good by this event: it converged on the whole ring, soaked, and passed whatever its stage asks. A ring
+ * that this rollout did not have to write to proves nothing anew.
+ */
+function provedBy(rollout: Rollout, event: RolloutEvent): readonly Name[] {
+  const ended = event.type === 'ended' && event.phase === 'done'
+  if (!ended && event.type !== 'stagePassed') return []
+  const { ring, share } = stageOf(rollout)
+  return share >= 100 && rollout.marks?.[ring] !== undefined ? [ring] : []
+}
+
 /** What the catalog learns from a rollout: where a build proved good, and that one which failed may not be released again. */
 async function record(
   { catalog }: Driving,
@@ -132,16 +151,16 @@ async function record(
   signal: AbortSignal,
 ): Promise<void> {
   for (const event of events) {
-    const good = event.type === 'ended' && event.phase === 'done'
+    const good = provedBy(rollout, event)
     const bad = event.type === 'recallBegun' && event.cause !== 'operator'
-    if (!good && !bad) continue
+    if (good.length === 0 && !bad) continue
     try {
       const found = await catalog.find(rollout.build, signal)
       if (found === null) continue
-      const rings = rollout.stages.map(({ ring }) => [ring, at])
-      const entry = good
-        ? { ...found.entry, good: { ...found.entry.good, ...Object.fromEntries(rings) } }
-        : { ...found.entry, quarantine: { by: 'conduct', reason: event.outcome, at } }
+      const proved = Object.fromEntries(good.map((ring) => [ring, at]))
+      const entry = bad
+        ? { ...found.entry, quarantine: { by: 'conduct', reason: event.outcome, at } }
+        : { ...found.entry, good: { ...found.entry.good, ...proved } }
       await catalog.put(entry, found.index, signal)
     } catch (error) {
       // The catalog is for the next release; this one does not wait for it.

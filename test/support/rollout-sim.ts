@@ -1,12 +1,12 @@
 // Owns a simulated ring under the production `plan`, `reduce` and `wants`: nodes that obey late, fail, fall silent and join.
 
 import { execution } from '#conductor/core/execution.ts'
-import { ALWAYS_OPEN, NO_SIGNALS, type Plan, plan } from '#conductor/core/plan.ts'
+import { ALWAYS_OPEN, NO_SIGNALS, type Plan, plan, type Signals } from '#conductor/core/plan.ts'
 import { beginRollout, isOver, reduce } from '#conductor/core/reduce.ts'
 import type { FleetView, Policy } from '#conductor/core/standing.ts'
 import type { BuildId, Digest, Name } from '#fleet/build.ts'
 import type { NodeStatus, Phase, Refusal } from '#fleet/node-status.ts'
-import type { Rollout } from '#fleet/rollout.ts'
+import type { Rollout, Stage } from '#fleet/rollout.ts'
 import type { RosterNode } from '#fleet/roster.ts'
 import { ALL, place, type Target, wants } from '#fleet/target.ts'
 
@@ -155,6 +155,11 @@ export class Simulation {
   readonly writes: Written[] = []
   readonly policy: Policy
   now = 1_000_000
+  signals: Signals = NO_SIGNALS
+  /** How a smoke test ends; null: it still runs. */
+  smoke: { readonly passed: boolean; readonly message: string } | null = { passed: true, message: 'exit 0' }
+  /** How often one was run to its end. */
+  smoked = 0
 
   constructor(
     options: {
@@ -163,10 +168,11 @@ export class Simulation {
       hot: BuildId | null
       cold: BuildId | null
       build: BuildId
+      stages?: readonly Omit<Stage, 'ring'>[]
     } & Partial<Policy>,
   ) {
-    const { maxUnavailable = 33, failureBudget = 10, waveMs = 60_000, allAtOnce = false } = options
-    this.policy = { maxUnavailable, failureBudget, waveMs, allAtOnce }
+    const { maxUnavailable = 33, failureBudget = 10, waveMs = 60_000, allAtOnce = false, rings = {} } = options
+    this.policy = { maxUnavailable, failureBudget, waveMs, allAtOnce, rings }
     this.order = options.before
     const { hot, cold } = options
     this.nodes = Array.from({ length: options.nodes }, (_, i) => new SimNode(`node-${i}`, options.before, hot, cold))
@@ -179,7 +185,7 @@ export class Simulation {
       by: 'ana',
       reason: 'test',
       at: new Date(this.now).toISOString(),
-      stages: [{ ring: RING, share: 100 }],
+      stages: (options.stages ?? [{ share: 100 }]).map((stage) => ({ ring: RING, ...stage })),
       fallbacks: { [RING]: back === null ? null : { build: back, manifest: digestFor(back) } },
       attempt: 1,
       activation: null,
@@ -198,7 +204,7 @@ export class Simulation {
   }
 
   plan(): Plan {
-    return plan(this.rollout, this.view(), NO_SIGNALS, ALWAYS_OPEN, this.now)
+    return plan(this.rollout, this.view(), this.signals, ALWAYS_OPEN, this.now)
   }
 
   /** One turn of the conductor: plan, and write what was planned. */
@@ -208,6 +214,10 @@ export class Simulation {
     for (const event of events) {
       if (event.type === 'ordered') this.write(event.order.kind, event.order.target)
       this.rollout = reduce(this.rollout, event)
+    }
+    if (next.action.type === 'smoke' && this.smoke !== null) {
+      this.smoked += 1
+      this.rollout = reduce(this.rollout, { type: 'smoked', ...this.smoke })
     }
     return next
   }
