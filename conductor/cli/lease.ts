@@ -34,6 +34,10 @@ export async function takeLease(bench: Bench, note: LeaseNote, build: string, ti
   }
 }
 
+export function isRolloutId(text: string): boolean {
+  return /^r-\d{8}-\d{6}-[0-9a-f]{4}$/.test(text)
+}
+
 /** `r-20261122-160430-3f2a`: sorts by time; the end keeps two of one second apart, as each is the salt of its circle. */
 export function rolloutId(clock: Clock): string {
   const stamp = new Date(clock.now()).toISOString().replace(/[-:]/g, '')

@@ -1,6 +1,8 @@
 // Owns the command line of `conduct`: its verbs, options and help texts, and nothing of what they do.
 import { Command, CommanderError, InvalidArgumentError, type OutputConfiguration } from 'commander'
 import { isBuildId } from '#fleet/build.ts'
+import { isRolloutId } from './lease.ts'
+import { plan } from './plan.ts'
 import { publish } from './publish.ts'
 import { release } from './release.ts'
 import { rollback } from './rollback.ts'
@@ -50,6 +52,11 @@ function count(text: string): number {
 function buildId(text: string): string {
   if (isBuildId(text)) return text
   throw new InvalidArgumentError(`${JSON.stringify(text)} is not a build id.`)
+}
+
+function rolloutName(text: string): string {
+  if (isRolloutId(text)) return text
+  throw new InvalidArgumentError(`${JSON.stringify(text)} is no id of a rollout, like r-20261122-160430-3f2a.`)
 }
 
 const append = (value: string, before: readonly string[] = []): readonly string[] => [...before, value]
@@ -137,6 +144,14 @@ function createProgram(invoke: (invocation: Invocation) => void, streams: Output
     .option('--limit <n>', 'how many', count, 20)
   verb('builds', listed, (bench, options) => builds(bench, { limit: Number(options.limit) }))
 
+  const planned = reading(program.command('plan'))
+    .argument('[build]', 'the build (default: of the open rollout; else the newest that may be released)', buildId)
+    .description('show what a release goes through: its stages, their nodes, and how long it takes')
+    .option('--nodes', 'name the nodes that each stage adds')
+  verb('plan', planned, (bench, options, [build]) =>
+    plan(bench, { build: build !== undefined && isBuildId(build) ? build : null, nodes: options.nodes === true }),
+  )
+
   const released = changing(program.command('release'))
     .argument('[build]', 'the build (default: the newest that may be released)', buildId)
     .description('bring a build to every node of the rings; goes on with an open rollout of the same build')
@@ -144,7 +159,7 @@ function createProgram(invoke: (invocation: Invocation) => void, streams: Output
     .option('--restart', 'run drain, hooks and verify again where the build runs already')
     .option('--retry', 'ask nodes that refused the build once more, and lift its quarantine')
     .option('--now', 'all nodes at once, whatever maxUnavailable says')
-    .option('--force <check>', 'pass over a check by name (soak), with a --reason; may be repeated', append)
+    .option('--as <id>', 'id of the rollout, as conduct plan named one: it decides who comes first', rolloutName)
     .addHelpText('after', RELEASE_HELP)
   verb('release', released, (bench, options, [build]) =>
     release(bench, {
@@ -153,8 +168,8 @@ function createProgram(invoke: (invocation: Invocation) => void, streams: Output
       adopt: options.adopt === true,
       restart: options.restart === true,
       retry: options.retry === true,
-      force: Array.isArray(options.force) ? options.force : [],
       now: options.now === true,
+      id: text(options.as),
       dryRun: dryRun(options),
       timeoutMs: options.timeout ?? RELEASE_MS,
     }),

@@ -4,7 +4,7 @@ import { type Refusal, type ReleaseStart, startRelease } from '#conductor/core/b
 import { pictureOf, type RingPicture } from '#conductor/core/picture.ts'
 import { previewRing } from '#conductor/core/preview.ts'
 import { type Beginning, beginRollout } from '#conductor/core/reduce.ts'
-import { prestageOf, stagesOf, unfitRoute } from '#conductor/core/route.ts'
+import { fastRoute, prestageOf, stagesOf, unfitRoute } from '#conductor/core/route.ts'
 import { capOf, policyIn } from '#conductor/core/standing.ts'
 import { execute, tell } from '#conductor/shell/execute.ts'
 import { type Observation, observe, ringOf } from '#conductor/shell/observe.ts'
@@ -29,10 +29,12 @@ export interface ReleaseOptions {
   readonly adopt: boolean
   readonly restart: boolean
   readonly retry: boolean
-  /** Checks that are passed over by name. */
-  readonly force: readonly string[]
   /** Take every node at once, whatever `maxUnavailable` says. */
   readonly now: boolean
+  /** Id that a new rollout is to have; null or left out: one of its own. */
+  readonly id?: string | null
+  /** The fast lane of `rollback --to`: no shares, no soaks, no smoke tests, every ring staged from the start. */
+  readonly fast?: boolean
   readonly dryRun: boolean
   readonly timeoutMs: number
 }
@@ -40,7 +42,6 @@ export interface ReleaseOptions {
 type Decided = Exclude<ReleaseStart, Refusal> & {
   readonly observed: Observation
   readonly catalog: readonly CatalogEntry[]
-  readonly force: readonly string[]
 }
 
 /** @param id of the rollout, should one begin */
@@ -52,13 +53,17 @@ async function decide(bench: Bench, options: ReleaseOptions, id: string): Promis
   const observed = await observe(ports, { app, rings, policy }, signal)
   const catalog = await ports.catalog.list(signal)
   const at = new Date(clock.now()).toISOString()
-  const stages = stagesOf(bench.route, rings)
-  const prestage = prestageOf(bench.route, rings)
-  const wish = { app, build, by, reason, adopt, restart, retry, force: options.force, stages, prestage, id, at }
+  const route = options.fast === true ? fastRoute(rings) : bench.route
+  const stages = stagesOf(route, rings)
+  const prestage = prestageOf(route, rings)
+  const wish = { app, build, by, reason, adopt, restart, retry, stages, prestage, id, at }
   const views = rings.map((ring) => ringOf(observed, ring))
   const start = startRelease(wish, { rings: views, rollout: observed.rollout, builds: catalog })
   if (start.kind === 'refuse') throw new FleetError(start.code, start.message)
-  return { ...start, observed, catalog, force: options.force }
+  if (start.kind === 'begin' && observed.rollout?.id === id) {
+    throw new FleetError('USAGE', `--as ${id}: there was such a rollout already; conduct plan names another id`)
+  }
+  return { ...start, observed, catalog }
 }
 
 export async function release(bench: Bench, options: ReleaseOptions): Promise<number> {
@@ -66,8 +71,7 @@ export async function release(bench: Bench, options: ReleaseOptions): Promise<nu
   if (bench.unheeded.length > 0) {
     report.say(`Note: this version does not act on ${listed(bench.unheeded, 8)} of the config.`)
   }
-  guardForce(options)
-  const id = rolloutId(clock)
+  const id = options.id ?? rolloutId(clock)
   const first = await decide(bench, options, id)
   if (first.kind === 'already') return already(bench, first.build, options)
   guardRoute(bench, first)
@@ -97,15 +101,6 @@ function guardRoute(bench: Bench, start: Decided): void {
   if (unfit !== null) throw new FleetError('PLAN_UNFIT', `${unfit}; nothing was written`)
 }
 
-/** Checks that may be passed over by name, with a reason. */
-const CHECKS = ['soak']
-
-function guardForce({ force, reason }: ReleaseOptions): void {
-  const unknown = force.find((check) => !CHECKS.includes(check))
-  if (unknown !== undefined) throw new FleetError('USAGE', `--force ${unknown}: the checks are ${listed(CHECKS, 8)}`)
-  if (force.length > 0 && reason === '') throw new FleetError('USAGE', '--force needs a --reason, for the history')
-}
-
 /** The lease, or a refusal that says what its holder is doing. */
 async function lend(
   bench: Bench,
@@ -129,8 +124,7 @@ async function begin(bench: Bench, lease: Lease, beginning: Beginning, from: Dec
   const rollout = beginRollout(beginning)
   const { at, id, build, reason, stages } = beginning
   const rings = [...new Set(stages.map(({ ring }) => ring))].join(', ')
-  const forced = from.force.length > 0 && { forced: from.force }
-  const facts = { rollout: id, build, rings, stages: stages.length, reason, ...forced }
+  const facts = { rollout: id, build, rings, stages: stages.length, reason }
   const told = [{ at, by, event: 'release-begun', facts }]
   const seen = from.observed.ledger
   await execute({ ledger: ports.ledger, lease }, seen, { rollout, events: [], told, answered: [] }, signal)

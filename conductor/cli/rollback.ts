@@ -256,7 +256,7 @@ async function rollbackTo(bench: Bench, options: RollbackOptions, to: string): P
     adopt: true,
     restart: false,
     retry: false,
-    force: [],
+    fast: true,
     now,
     dryRun: dry,
     timeoutMs,

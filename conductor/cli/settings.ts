@@ -78,7 +78,8 @@ function routeOf({ plan, rings, slotMinutes, gates = [] }: ConductConfig): Route
     const known = named.length === 0 ? 'gates names none' : `gates names ${named.join(', ')}`
     throw new FleetError('CONFIG_INVALID', `the plan asks for the gate ${unknown}, and ${known}`)
   }
-  return { steps, slotMinutes }
+  const known = gates.map(({ name, rings: only }) => ({ name, rings: Array.isArray(only) ? only.map(String) : null }))
+  return { steps, slotMinutes, gates: known }
 }
 
 function nameOf(text: string, option: string): Name {

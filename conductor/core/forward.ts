@@ -176,6 +176,8 @@ function advance(
   signals: Signals,
   now: number,
 ): Plan {
+  // Ordered everywhere at once (a restart, a build that ran there already): nothing is left for its shares to find out.
+  if (target.cutoff === ALL && limits.share < 100) return passStage(rollout)
   const raised = raiseOrWait(rollout, view, target, placed, limits, now)
   const missing = raised ?? unconverged(rollout, view, target, placed, limits.policy)
   if (missing === null) return settle(rollout, signals, now)

@@ -26,6 +26,8 @@ export interface Step {
 export interface Route {
   readonly steps: readonly Step[]
   readonly slotMinutes: number
+  /** The gates of the config, and the rings that each is for; null: every ring. */
+  readonly gates?: readonly { readonly name: string; readonly rings: readonly string[] | null }[]
 }
 
 export const PROGRESS_SECONDS = 900
@@ -39,6 +41,11 @@ export const SLACK: readonly Step[] = [
   { ring: 'canary' as Name, soakSeconds: 120 },
   { ring: 'production' as Name, shares: [10, 25, 50, 75, 100], soakSeconds: 60 },
 ]
+
+/** Every ring at once, one after the other, without waiting for anything but its nodes. */
+export function fastRoute(rings: readonly Name[]): Route {
+  return { steps: rings.map((ring) => ({ ring, prestage: 'start', progressSeconds: 0 })), slotMinutes: SLOT_MINUTES }
+}
 
 /** The stages of a rollout to these rings. A ring that the plan does not know is a single one. */
 export function stagesOf({ steps }: Route, rings: readonly Name[]): readonly Stage[] {
