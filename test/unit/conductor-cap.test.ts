@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { isOver, reduce } from '#conductor/core/reduce.ts'
 import { capOf, shareOf } from '#conductor/core/standing.ts'
+import type { Stage } from '#fleet/rollout.ts'
 import { fc } from '#test/support/properties.ts'
 import { A, B, C, SimNode, Simulation, settledOn, type Written } from '#test/support/rollout-sim.ts'
 
@@ -21,6 +22,14 @@ const world = fc.record({
   nodes: fc.integer({ min: 1, max: 9 }),
   maxUnavailable: fc.constantFrom(10, 33, 50, 100),
   failureBudget: fc.constantFrom(0, 10, 40),
+  stages: fc.constantFrom(
+    [{ share: 100 }],
+    [
+      { share: 30, soakSeconds: 1 },
+      { share: 60, smoke: ['./smoke.sh'] },
+      { share: 100, soakSeconds: 2, barrier: true },
+    ],
+  ),
   /** Nodes on which the new build fails its verification. */
   broken: fc.array(fc.nat(11), { maxLength: 3 }),
   happenings: fc.array(happening, { minLength: 40, maxLength: 400 }),
@@ -69,12 +78,14 @@ function checkSequence({ kind, order, before }: Written): void {
 }
 
 function run(
-  options: { nodes: number; happenings: readonly Happening[]; broken: readonly number[] } & Record<
-    'maxUnavailable' | 'failureBudget',
-    number
-  >,
+  options: {
+    nodes: number
+    happenings: readonly Happening[]
+    broken: readonly number[]
+    stages: readonly Omit<Stage, 'ring'>[]
+  } & Record<'maxUnavailable' | 'failureBudget', number>,
 ) {
-  const { nodes, maxUnavailable, failureBudget } = options
+  const { nodes, maxUnavailable, failureBudget, stages } = options
   const sim = new Simulation({
     nodes,
     before: settledOn(B, A),
@@ -83,6 +94,7 @@ function run(
     build: C,
     maxUnavailable,
     failureBudget,
+    stages,
   })
   const healthy = (node: SimNode) => !options.broken.some((index) => node.name === `node-${index}`)
   for (const what of options.happenings) happen(sim, what, healthy)
