@@ -230,9 +230,11 @@ const EXIT_CODES = `
 Exit codes: 0 done · 1 failed or rolled back · 2 usage · 3 refused by policy · 4 the world did not answer · 70 our bug`
 
 const RELEASE_HELP = `
-Every node brings the build into its cold directory first; then the cutoff rises, never taking more nodes out of service than
-maxUnavailable allows. More failures than failureBudget roll the release back by themselves. Ctrl-C leaves the rollout open:
-the same command goes on with it.
+It goes stage by stage through the plan of the config (conduct plan shows it; without one: staging, dogfood, canary, then production
+in five shares). Every node of a ring brings the build into its cold directory before anybody runs it; then the cutoff rises, never
+taking more nodes out of service than maxUnavailable allows. A stage is left when all its nodes run the build, its soak is over, and its
+smoke test and gates have passed. More failures than failureBudget, a failed smoke test or gate, or a node that answers with another
+build roll the release back by themselves. Ctrl-C leaves the rollout open: the same command goes on with it.
 
 Examples:
   conduct release                                the newest build, to every ring of the plan

@@ -134,13 +134,24 @@ function ordered(fact: (name: string) => string, roster: unknown): string {
 function sentence({ event, facts }: HistoryEntry): string {
   const fact = (name: string): string =>
     facts[name] === undefined || facts[name] === null ? 'nothing' : String(facts[name])
+  const stage = facts.share === undefined ? fact('ring') : `${fact('ring')} at ${fact('share')} %`
   switch (event) {
     case 'release-begun':
       return `began to release ${fact('build')} to ${fact('rings')} (${fact('rollout')})${reasonOf(facts.reason)}`
     case 'ordered':
       return `${ordered(fact, facts.roster)} (generation ${fact('generation')})`
     case 'stage-passed':
-      return `ring ${fact('ring')} is done (${fact('rollout')})`
+      return `${stage} has passed (${fact('rollout')})`
+    case 'stage-converged':
+      return `${stage} has converged: its soak begins (${fact('rollout')})`
+    case 'convergence-lost':
+      return `${stage} is no longer converged: its soak is void (${fact('rollout')})`
+    case 'smoke-tested':
+      return `the smoke test of ${stage} ${facts.passed === true ? 'passed' : 'failed'}: ${fact('message')}`
+    case 'stage-soaked':
+      return `${stage} has soaked and waits (${fact('rollout')})`
+    case 'promoted':
+      return `let ${stage} go on (${fact('rollout')})`
     case 'held':
       return `put ${fact('rollout')} on hold: ${fact('reason')}`
     case 'rollback-begun':

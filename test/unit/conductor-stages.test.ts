@@ -7,7 +7,7 @@ import { placeAll } from '#conductor/core/service.ts'
 import type { Stage } from '#fleet/rollout.ts'
 import { place } from '#fleet/target.ts'
 import { fc } from '#test/support/properties.ts'
-import { A, B, C, RING, SimNode, Simulation, settledOn } from '#test/support/rollout-sim.ts'
+import { A, B, C, digestFor, RING, SimNode, Simulation, settledOn } from '#test/support/rollout-sim.ts'
 
 type Stages = readonly Omit<Stage, 'ring'>[]
 
@@ -278,4 +278,24 @@ test('whoever joins, leaves or falls silent: exposure never falls on the way for
     }),
     { numRuns: 300 },
   )
+})
+
+test('a restart is one order to the whole ring: its shares are passed, and only the last one soaks', () => {
+  const sim = through(
+    [
+      { share: 50, soakSeconds: 600 },
+      { share: 100, soakSeconds: 30 },
+    ],
+    {
+      before: settledOn(C, B),
+      hot: C,
+      cold: B,
+    },
+  )
+  sim.rollout = { ...sim.rollout, activation: 'r-now', fallbacks: { [RING]: { build: B, manifest: digestFor(B) } } }
+  const began = sim.now
+  live(sim, 'it ends', () => isOver(sim.rollout))
+  assert.deepEqual([sim.rollout.phase, sim.writes.map(({ kind }) => kind)], ['done', ['raise']])
+  const lastedMs = sim.now - began
+  assert.ok(lastedMs >= 30_000 && lastedMs < 600_000, `${lastedMs} ms`)
 })
