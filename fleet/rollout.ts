@@ -31,6 +31,14 @@ export interface Because {
   readonly nodes?: readonly string[]
 }
 
+/** A node that an operator said need not be waited for. It stays counted and shown; it only blocks nothing any more. */
+export interface Waiver {
+  readonly node: Name
+  readonly by: string
+  readonly reason: string
+  readonly at: string
+}
+
 /** One step of the plan: a ring and the share of it, in percent, that runs the build when the step is done. */
 export interface Stage {
   readonly ring: Name
@@ -90,4 +98,11 @@ export interface Rollout {
   readonly adopt?: boolean
   /** Rings that ran the build already when it began: there it is ordered on every node at once, which takes nobody out of service. */
   readonly there?: readonly string[]
+  readonly waivers?: readonly Waiver[]
+  /** Who owns it now; null: still the one who began it. */
+  readonly commander?: string | null
+  /** The stage that an operator let pass where the plan waits for approval; null: none yet. */
+  readonly promoted?: number | null
+  /** Goes to an older build by name (`rollback --to`): like every rollback, no hold of the line stops it. */
+  readonly back?: boolean
 }

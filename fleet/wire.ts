@@ -17,6 +17,7 @@ import {
   version,
   writeRecord,
 } from './wire-record.ts'
+import { verbFields } from './wire-verbs.ts'
 
 /**
  * Turns the bytes of a key into the bytes of a record. Today they are the same; signed records (strict mode) unwrap and check their
@@ -113,9 +114,17 @@ const rolloutSchema = v.object({
   activation: v.optional(v.nullable(line), null),
   adopt: v.optional(v.boolean(), false),
   there: v.optional(v.array(line), []),
+  ...verbFields,
 })
 
-const leaseSchema = v.object({ v: version, holder: line, since: line, rollout: v.nullable(line), reason: line })
+const leaseSchema = v.object({
+  v: version,
+  holder: line,
+  since: line,
+  rollout: v.nullable(line),
+  build: v.optional(v.nullable(line), null),
+  reason: line,
+})
 const pinSchema = v.object({ v: version, by: line, reason: line, expires: v.optional(v.nullable(line), null) })
 const requestSchema = v.object({
   v: version,

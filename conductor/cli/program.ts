@@ -1,6 +1,7 @@
 // Owns the command line of `conduct`: its verbs, options and help texts, and nothing of what they do.
 import { Command, CommanderError, InvalidArgumentError, type OutputConfiguration } from 'commander'
 import { isBuildId } from '#fleet/build.ts'
+import { registerVerbs } from './program-verbs.ts'
 import { publish } from './publish.ts'
 import { release } from './release.ts'
 import { rollback } from './rollback.ts'
@@ -105,7 +106,10 @@ function createProgram(invoke: (invocation: Invocation) => void, streams: Output
   ): void => {
     command.action((...args: unknown[]) => {
       const options = command.opts<Common & Record<string, unknown>>()
-      const words = args.slice(0, -2).filter((arg) => typeof arg === 'string')
+      const words = args
+        .slice(0, -2)
+        .flat()
+        .filter((arg) => typeof arg === 'string')
       invoke({ verb: name, common: options, run: (bench) => run(bench, options, words) })
     })
   }
@@ -142,7 +146,7 @@ function createProgram(invoke: (invocation: Invocation) => void, streams: Output
     .description('bring a build to every node of the rings; goes on with an open rollout of the same build')
     .option('--adopt', 'take over a target that was written by hand, is unreadable or gone')
     .option('--restart', 'run drain, hooks and verify again where the build runs already')
-    .option('--retry', 'ask nodes that refused the build once more, and lift its quarantine')
+    .option('--retry', 'ask nodes that refused the build once more')
     .option('--now', 'all nodes at once, whatever maxUnavailable says')
     .addHelpText('after', RELEASE_HELP)
   verb('release', released, (bench, options, [build]) =>
@@ -172,6 +176,8 @@ function createProgram(invoke: (invocation: Invocation) => void, streams: Output
       timeoutMs: options.timeout ?? ROLLBACK_MS,
     }),
   )
+
+  registerVerbs(program, changing, verb)
 
   const shown = reading(program.command('status'))
     .description('show every ring, its nodes, and why a rollout stands where it stands')

@@ -3,7 +3,7 @@
 import { type Refusal, type ReleaseStart, startRelease } from '#conductor/core/beginning.ts'
 import { pictureOf, type RingPicture } from '#conductor/core/picture.ts'
 import { previewRing } from '#conductor/core/preview.ts'
-import { type Beginning, beginRollout } from '#conductor/core/reduce.ts'
+import { beginRollout } from '#conductor/core/reduce.ts'
 import { capOf } from '#conductor/core/standing.ts'
 import { execute, tell } from '#conductor/shell/execute.ts'
 import { type Observation, observe, ringOf } from '#conductor/shell/observe.ts'
@@ -30,6 +30,8 @@ export interface ReleaseOptions {
   readonly retry: boolean
   /** Take every node at once, whatever `maxUnavailable` says. */
   readonly now: boolean
+  /** On behalf of `rollback --to`. */
+  readonly back?: boolean
   readonly dryRun: boolean
   readonly timeoutMs: number
 }
@@ -42,15 +44,16 @@ type Decided = Exclude<ReleaseStart, Refusal> & {
 /** @param id of the rollout, should one begin */
 async function decide(bench: Bench, options: ReleaseOptions, id: string): Promise<Decided> {
   const { app, rings, policy, ports, clock, signal, by } = bench
-  const { build, reason, adopt, restart, retry } = options
+  const { build, reason, adopt, restart, retry, back = false } = options
   if (build !== null && !isBuildId(build))
     throw new FleetError('NAME_INVALID', `${JSON.stringify(build)} is not a build id`)
   const observed = await observe(ports, { app, rings, policy }, signal)
   const catalog = await ports.catalog.list(signal)
   const at = new Date(clock.now()).toISOString()
-  const wish = { app, build, by, reason, adopt, restart, retry, id, at }
+  const wish = { app, build, by, reason, adopt, restart, retry, back, id, at }
   const views = rings.map((ring) => ringOf(observed, ring))
-  const start = startRelease(wish, { rings: views, rollout: observed.rollout, builds: catalog })
+  const line = observed.fleet.line ?? []
+  const start = startRelease(wish, { rings: views, rollout: observed.rollout, builds: catalog, line })
   if (start.kind === 'refuse') throw new FleetError(start.code, start.message)
   return { ...start, observed, catalog }
 }
@@ -66,13 +69,12 @@ export async function release(bench: Bench, options: ReleaseOptions): Promise<nu
   const first = await decide(bench, options, id)
   if (first.kind === 'already') return already(bench, first.build, options)
   if (options.dryRun) return dryRun(bench, first)
-  await using lease = await lend(bench, first, options.timeoutMs)
+  await using lease = await lend(bench, first, options)
   // What was seen before the lease may be old: under it nobody else writes.
   const start = await decide(bench, options, id)
   if (start.kind === 'already') return already(bench, start.build, options)
   guardRestart(bench, start, options)
-  const rollout =
-    start.kind === 'resume' ? await resume(bench, lease, start) : await begin(bench, lease, start.beginning, start)
+  const rollout = start.kind === 'resume' ? await resume(bench, lease, start) : await begin(bench, lease, start)
   announce(bench, rollout, start.kind === 'resume')
   const progress = new Progress(report, clock, `Releasing ${rollout.build}`)
   const driven = await driveTo(bench, lease, rollout, progress, options).catch((error: unknown) => {
@@ -87,11 +89,16 @@ export async function release(bench: Bench, options: ReleaseOptions): Promise<nu
 async function lend(
   bench: Bench,
   { observed, ...start }: Exclude<Decided, { kind: 'already' }>,
-  timeoutMs: number,
+  { reason, timeoutMs }: ReleaseOptions,
 ): Promise<Lease> {
   const { build, id } = start.kind === 'begin' ? start.beginning : start.rollout
   try {
-    return await takeLease(bench, leaseNote(bench, `release ${build}`, id), build, timeoutMs)
+    return await takeLease(
+      bench,
+      leaseNote(bench, `release ${build}${reason === '' ? '' : `: ${reason}`}`, id, build),
+      build,
+      timeoutMs,
+    )
   } catch (error) {
     if (!isFleetError(error, 'LEASE_HELD')) throw error
     const { rollout } = observed
@@ -101,16 +108,15 @@ async function lend(
   }
 }
 
-async function begin(bench: Bench, lease: Lease, beginning: Beginning, from: Decided): Promise<Rollout> {
+async function begin(bench: Bench, lease: Lease, start: Extract<Decided, { kind: 'begin' }>): Promise<Rollout> {
   const { ports, by, signal } = bench
+  const { beginning, takesUp: events, observed } = start
   const rollout = beginRollout(beginning)
   const { at, id, build, reason, stages } = beginning
   const facts = { rollout: id, build, rings: stages.map(({ ring }) => ring).join(', '), reason }
-  const told = [{ at, by, event: 'release-begun', facts }]
-  const seen = from.observed.ledger
-  await execute({ ledger: ports.ledger, lease }, seen, { rollout, events: [], told, answered: [] }, signal)
-  await liftQuarantine(bench, beginning)
-  return rollout
+  const told = [{ at, by, event: 'release-begun', facts }, ...tell(rollout, events, by, at)]
+  const world = { ledger: ports.ledger, lease }
+  return (await execute(world, observed.ledger, { rollout, events, told, answered: [] }, signal)) ?? rollout
 }
 
 async function resume(bench: Bench, lease: Lease, start: Extract<Decided, { kind: 'resume' }>): Promise<Rollout> {
@@ -120,14 +126,6 @@ async function resume(bench: Bench, lease: Lease, start: Extract<Decided, { kind
   const told = tell(rollout, adopts, by, new Date(clock.now()).toISOString())
   const world = { ledger: ports.ledger, lease }
   return (await execute(world, observed.ledger, { rollout, events: adopts, told, answered: [] }, signal)) ?? rollout
-}
-
-/** `--retry` says that the build may run after all. */
-async function liftQuarantine({ ports, signal }: Bench, { build, attempt }: Beginning): Promise<void> {
-  if (attempt === 1) return
-  const found = await ports.catalog.find(build, signal)
-  if (found === null || found.entry.quarantine === null) return
-  await ports.catalog.put({ ...found.entry, quarantine: null }, found.index, signal)
 }
 
 /** A restart of what runs is one order to the whole ring: it must fit the cap, or be asked for by name. */

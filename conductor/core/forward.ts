@@ -1,14 +1,16 @@
 // Owns the way forward: pre-stage a ring, raise its cutoff within the cap, pass its stage, and when to turn back instead.
 import { assert } from '#fleet/assert.ts'
+import { holdsOn } from '#fleet/hold.ts'
 import type { Because, RingMark, Rollout } from '#fleet/rollout.ts'
 import { stateOf } from '#fleet/roster.ts'
 import { ALL, type Target } from '#fleet/target.ts'
 import { orderOf, raiseOrder, stageOrder } from './orders.ts'
-import { ahead, isOurs, mayBeginOver, orphanHold } from './ownership.ts'
+import { ahead, describeHolds, isOurs, mayBeginOver, orphanHold } from './ownership.ts'
 import type { Opening, Plan, Signals } from './plan.ts'
 import { isReady, raise } from './raise.ts'
 import { hasFailed, namesOf, type Placed, placeAll } from './service.ts'
 import { capOf, type FleetView, isSettled, type Policy, type RingView, shareOf } from './standing.ts'
+import { describeWaiver, unwaived, waivedNodes } from './waiver.ts'
 
 const wait = (...because: readonly Because[]): Plan => ({ action: { type: 'wait' }, because })
 
@@ -30,7 +32,7 @@ export function forward(rollout: Rollout, fleet: FleetView, signals: Signals, op
     const failed = orphan === null ? tooManyFailed(rollout, view, mark, fleet.policy) : null
     if (failed !== null) return failed
   }
-  const stops = blockers(rollout, signals, opening)
+  const stops = [...blockers(rollout, signals, opening), ...lineStops(rollout, view, fleet, now)]
   if (stops.length > 0) return wait(...stops)
   if (view.nodes.length === 0) return wait({ code: 'ring-empty', message: `ring ${view.ring} has no nodes` })
   if (mark === undefined) return begin(rollout, view, now)
@@ -74,7 +76,10 @@ function begin(rollout: Rollout, view: RingView, now: number): Plan {
 function tooManyFailed(rollout: Rollout, view: RingView, mark: RingMark, policy: Policy): Plan | null {
   if (view.standing.kind !== 'record') return null
   const { target } = view.standing
-  const failed = view.nodes.filter((node) => hasFailed(node, target, mark))
+  const failed = unwaived(
+    rollout,
+    view.nodes.filter((node) => hasFailed(node, target, mark)),
+  )
   const budget = shareOf(policy.failureBudget, view.nodes.length)
   if (failed.length <= budget) return null
   const [one] = failed
@@ -97,6 +102,12 @@ function blockers(rollout: Rollout, signals: Signals, opening: Opening): readonl
   return stops
 }
 
+/** Operators stop the line for an app or a ring; what goes back by name is not stopped by it. */
+function lineStops(rollout: Rollout, view: RingView, fleet: FleetView, now: number): readonly Because[] {
+  const holds = rollout.back === true ? [] : holdsOn(fleet.line ?? [], view.ring, now)
+  return holds.length === 0 ? [] : [{ code: 'line-held', message: describeHolds(holds) }]
+}
+
 interface Spread {
   readonly share: number
   readonly cap: number
@@ -111,7 +122,10 @@ function firstRaise(
   spread: Spread,
   now: number,
 ): Plan {
-  const busy = placed.filter((node) => !isReady(node, target))
+  const busy = unwaived(
+    rollout,
+    placed.filter((node) => !isReady(node, target)),
+  )
   if (busy.length > 0) {
     return wait({ code: 'nodes-staging', message: 'waiting for nodes to stage the build', nodes: namesOf(busy) })
   }
@@ -128,7 +142,7 @@ function raiseOrWait(
 ): Plan | null {
   const mark = rollout.marks?.[view.ring]
   assert(mark !== undefined, 'a ring is marked before its cutoff rises')
-  const { cutoff, taken, stopped } = raise(placed, target, mark, spread)
+  const { cutoff, taken, stopped } = raise(placed, target, mark, { ...spread, waived: waivedNodes(rollout) })
   const because = stopped === null ? [] : [stopped]
   if (cutoff > target.cutoff) {
     const order = orderOf('raise', view, raiseOrder(rollout, view, target, cutoff, now), taken)
@@ -156,21 +170,24 @@ function advance(
     // A failure from before this rollout: it has to speak again first.
     return said === 'failed' && !hasFailed(node, target, mark) ? 'working' : said
   }
-  const working = below.filter((node) => state(node) === 'working' || state(node) === 'staged')
+  const blocking = unwaived(rollout, below)
+  const working = blocking.filter((node) => state(node) === 'working' || state(node) === 'staged')
   if (working.length > 0) {
     return wait({ code: 'nodes-working', message: 'waiting for nodes to swap and verify', nodes: namesOf(working) })
   }
-  const lost = below.filter((node) => state(node) === 'silent' || state(node) === 'failed')
-  if (lost.length > shareOf(limits.policy.failureBudget, placed.length)) {
-    return wait({ code: 'nodes-silent', message: 'nodes are silent: no data is no success', nodes: namesOf(lost) })
+  // The budget is for failures: what nobody has heard of is no success, however few they are.
+  const silent = blocking.filter((node) => state(node) === 'silent')
+  if (silent.length > 0) {
+    const message = 'nodes are silent, and no data is no success; conduct waive NODE goes on without one'
+    return wait({ code: 'nodes-silent', message, nodes: namesOf(silent) })
   }
   return passStage(rollout)
 }
 
 function passStage(rollout: Rollout): Plan {
   if (rollout.stage + 1 < rollout.stages.length) return { action: { type: 'nextStage' }, because: [] }
-  return {
-    action: { type: 'end', phase: 'done', outcome: `${rollout.build} runs on every ring of the plan` },
-    because: [],
-  }
+  const without = (rollout.waivers ?? []).map(describeWaiver)
+  const but = without.length === 0 ? '' : `, not counting ${without.slice(0, 5).join(', ')}`
+  const outcome = `${rollout.build} runs on every ring of the plan${but}`
+  return { action: { type: 'end', phase: 'done', outcome }, because: [] }
 }
