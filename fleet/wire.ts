@@ -1,23 +1,26 @@
 // Owns the bytes of every Consul record: what is written, and what is believed when it is read.
 import * as v from 'valibot'
-import { FleetError } from './errors.ts'
-import { type NodeStatus, PHASES } from './node-status.ts'
+import { type ErrorCode, FleetError } from './errors.ts'
+import type { LineHold } from './hold.ts'
+import type { NodeStatus } from './node-status.ts'
 import type { CatalogEntry, HistoryEntry, LeaseNote, Pin, Request } from './ports.ts'
-import { ROLLOUT_PHASES, type Rollout } from './rollout.ts'
-import { ALL, type BareOrder, readBare, type Target } from './target.ts'
+import type { Rollout } from './rollout.ts'
+import { type BareOrder, readBare, type Target } from './target.ts'
 import {
-  buildId,
-  count,
-  digest,
-  line,
-  name,
-  parseRecord,
-  RECORD_CODES,
-  TARGET_CODES,
-  version,
-  writeRecord,
-} from './wire-record.ts'
-import { verbFields } from './wire-verbs.ts'
+  catalogSchema,
+  historySchema,
+  leaseSchema,
+  lineSchema,
+  pinSchema,
+  requestSchema,
+  rolloutSchema,
+  statusSchema,
+  targetSchema,
+  WIRE_VERSION,
+} from './wire-schemas.ts'
+
+/** Records stay below this, far under Consul's 512 KiB: a target wakes every node of a ring. */
+const MAX_RECORD_BYTES = 8 * 1024
 
 /**
  * Turns the bytes of a key into the bytes of a record. Today they are the same; signed records (strict mode) unwrap and check their
@@ -26,124 +29,61 @@ import { verbFields } from './wire-verbs.ts'
 export type Opener = (raw: Uint8Array) => Uint8Array
 const unsigned: Opener = (raw) => raw
 
-const targetSchema = v.object({
-  v: version,
-  app: name,
-  ring: name,
-  generation: count,
-  build: v.nullable(buildId),
-  manifest: v.optional(v.nullable(digest), null),
-  fallback: v.optional(v.nullable(buildId), null),
-  fallbackManifest: v.optional(v.nullable(digest), null),
-  cutoff: v.pipe(count, v.maxValue(ALL, 'must be at most 4294967296')),
-  salt: v.optional(line, ''),
-  rollout: v.optional(line, ''),
-  by: v.optional(line, ''),
-  reason: v.optional(line, ''),
-  at: v.optional(line, ''),
-  recall: v.optional(v.boolean(), false),
-  attempt: v.optional(v.pipe(count, v.minValue(1, 'must be at least 1')), 1),
-  activation: v.optional(v.nullable(line), null),
-})
+function firstIssue(issues: readonly v.BaseIssue<unknown>[]): string {
+  const issue = issues[0]
+  if (issue === undefined) return 'does not fit'
+  const path = v.getDotPath(issue)
+  return path === null ? issue.message : `${path}: ${issue.message}`
+}
 
-const statusSchema = v.object({
-  v: version,
-  app: name,
-  ring: name,
-  node: name,
-  phase: v.picklist(PHASES),
-  hot: v.nullable(buildId),
-  cold: v.nullable(buildId),
-  armed: v.optional(v.boolean(), false),
-  generation: v.pipe(v.number(), v.safeInteger(), v.minValue(-1)),
-  rollout: v.optional(v.nullable(line), null),
-  attempt: v.optional(count, 1),
-  refusal: v.optional(v.nullable(v.object({ build: buildId, code: line, message: line })), null),
-  at: line,
-  troubles: v.optional(v.array(v.object({ code: line, message: line })), []),
-  progress: v.optional(v.nullable(v.object({ doneBytes: count, totalBytes: count })), null),
-})
+type Codes = Readonly<Record<'invalid' | 'tooNew', ErrorCode>>
+const TARGET_CODES: Codes = { invalid: 'TARGET_INVALID', tooNew: 'TARGET_TOO_NEW' }
+const RECORD_CODES: Codes = { invalid: 'RECORD_INVALID', tooNew: 'RECORD_TOO_NEW' }
 
-const artifactSchema = v.object({ digest, bytes: count })
+// Fatal: bytes that are no UTF-8 must not become a record by way of replacement characters.
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-const catalogSchema = v.object({
-  v: version,
-  app: name,
-  build: buildId,
-  commit: v.nullable(line),
-  createdAt: line,
-  by: line,
-  manifest: digest,
-  treeDigest: digest,
-  artifact: artifactSchema,
-  checks: v.optional(v.record(v.string(), line), {}),
-  good: v.optional(v.record(v.string(), line), {}),
-  quarantine: v.optional(v.nullable(v.object({ by: line, reason: line, at: line })), null),
-})
+/** Reads a record and drops its `v`: inside the programs everything is of the version that this one reads. */
+function parseRecord<schema extends v.GenericSchema<unknown, { v: 1 }>>(
+  raw: Uint8Array,
+  schema: schema,
+  what: string,
+  codes: Codes,
+): Omit<v.InferOutput<schema>, 'v'> {
+  if (raw.byteLength > MAX_RECORD_BYTES) {
+    throw new FleetError(codes.invalid, `${what} has ${raw.byteLength} bytes, at most ${MAX_RECORD_BYTES} are read`)
+  }
+  let value: unknown
+  try {
+    value = JSON.parse(utf8.decode(raw))
+  } catch (cause) {
+    throw new FleetError(codes.invalid, `${what} is not JSON`, { cause })
+  }
+  if (
+    typeof value === 'object' &&
+    value !== null &&
+    'v' in value &&
+    typeof value.v === 'number' &&
+    value.v > WIRE_VERSION
+  ) {
+    throw new FleetError(codes.tooNew, `${what} is of version ${value.v}, this program reads ${WIRE_VERSION}`)
+  }
+  const result = v.safeParse(schema, value)
+  if (!result.success) throw new FleetError(codes.invalid, `${what}: ${firstIssue(result.issues)}`)
+  const { v: _version, ...record } = result.output
+  return record
+}
 
-const buildRef = v.object({ build: buildId, manifest: digest })
-const ringMark = v.object({
-  began: count,
-  salt: line,
-  peak: v.pipe(count, v.maxValue(ALL)),
-  recalled: v.nullable(count),
-  closed: v.nullable(count),
-  prior: v.nullable(buildRef),
-})
-
-const rolloutSchema = v.object({
-  v: version,
-  app: name,
-  id: line,
-  build: buildId,
-  manifest: digest,
-  by: line,
-  reason: line,
-  startedAt: line,
-  endedAt: v.nullable(line),
-  phase: v.picklist(ROLLOUT_PHASES),
-  stages: v.array(v.object({ ring: name, share: v.pipe(v.number(), v.minValue(0), v.maxValue(100)) })),
-  stage: count,
-  fallbacks: v.record(v.string(), v.nullable(buildRef)),
-  hold: v.nullable(v.object({ by: line, code: line, reason: line, at: line })),
-  outcome: v.nullable(line),
-  generations: v.record(v.string(), count),
-  marks: v.optional(v.record(v.string(), ringMark), {}),
-  cause: v.optional(v.nullable(line), null),
-  attempt: v.optional(v.pipe(count, v.minValue(1)), 1),
-  activation: v.optional(v.nullable(line), null),
-  adopt: v.optional(v.boolean(), false),
-  there: v.optional(v.array(line), []),
-  ...verbFields,
-})
-
-const leaseSchema = v.object({
-  v: version,
-  holder: line,
-  since: line,
-  rollout: v.nullable(line),
-  build: v.optional(v.nullable(line), null),
-  reason: line,
-})
-const pinSchema = v.object({ v: version, by: line, reason: line, expires: v.optional(v.nullable(line), null) })
-const requestSchema = v.object({
-  v: version,
-  id: line,
-  verb: line,
-  args: v.record(v.string(), v.unknown()),
-  by: line,
-  expires: line,
-  generations: v.record(v.string(), count),
-})
-const historySchema = v.object({
-  v: version,
-  seq: count,
-  prev: v.string(),
-  at: line,
-  by: line,
-  event: line,
-  facts: v.record(v.string(), v.unknown()),
-})
+function writeRecord(record: object, what: string): Uint8Array {
+  const bytes = new TextEncoder().encode(JSON.stringify({ v: WIRE_VERSION, ...record }))
+  if (bytes.byteLength > MAX_RECORD_BYTES) {
+    throw new FleetError(
+      'CONSUL_TOO_LARGE',
+      `${what} would have ${bytes.byteLength} bytes, at most ${MAX_RECORD_BYTES} are written`,
+    )
+  }
+  return bytes
+}
 
 /** What stands in a target key: a record, or a bare build id. */
 export type Order =
@@ -229,6 +169,20 @@ export function readRequest(raw: Uint8Array): Request {
 }
 
 export const writeRequest = (request: Request): Uint8Array => writeRecord(request, 'the request')
+
+/** The holds that stand in the key; a record that cannot be read holds everything: someone meant to stop the line. */
+export function lineIn(raw: Uint8Array | null): readonly LineHold[] {
+  if (raw === null) return []
+  try {
+    return parseRecord(raw, lineSchema, 'the hold record', RECORD_CODES).holds
+  } catch (error) {
+    if (!(error instanceof FleetError)) throw error
+    const reason = `the hold record cannot be read (${error.message}), so it holds`
+    return [{ ring: null, by: 'unknown', reason, at: '', expires: null }]
+  }
+}
+
+export const writeLine = (holds: readonly LineHold[]): Uint8Array => writeRecord({ holds }, 'the hold record')
 
 export function readHistoryEntry(raw: Uint8Array): HistoryEntry {
   return parseRecord(raw, historySchema, 'a history entry', RECORD_CODES)

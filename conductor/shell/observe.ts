@@ -6,7 +6,7 @@ import { FleetError, isFleetError } from '#fleet/errors.ts'
 import type { Clock, Ledger, LedgerView, StatusBoard } from '#fleet/ports.ts'
 import type { Rollout } from '#fleet/rollout.ts'
 import type { RosterNode } from '#fleet/roster.ts'
-import { lineIn } from '#fleet/wire-verbs.ts'
+import { lineIn } from '#fleet/wire.ts'
 
 export interface Observation {
   readonly ledger: LedgerView

@@ -18,7 +18,7 @@ const PROGRAM_SHELL = ['#fleet/', '#schedule/', 'node:*']
  * one file, and which know nothing of Consul, S3 or the clock.
  */
 const RULES: readonly Rule[] = [
-  { files: /^fleet\/wire(-[a-z]+)?\.ts$/, may: ['node:crypto', 'valibot'] },
+  { files: /^fleet\/wire(-schemas)?\.ts$/, may: ['node:crypto', 'valibot'] },
   { files: /^fleet\//, may: ['node:crypto'] },
   {
     files: /^schedule\/load\.ts$/,

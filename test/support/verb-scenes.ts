@@ -6,8 +6,7 @@ import { asideOf, type VerbFacts, type VerbWish } from '#conductor/core/verbs.ts
 import type { Name } from '#fleet/build.ts'
 import type { AsideView } from '#fleet/ports.ts'
 import type { Rollout } from '#fleet/rollout.ts'
-import { writeCatalogEntry, writePin, writeStatus } from '#fleet/wire.ts'
-import { writeLine } from '#fleet/wire-verbs.ts'
+import { writeCatalogEntry, writeLine, writePin, writeStatus } from '#fleet/wire.ts'
 import { entryOf } from './conducting.ts'
 import { A, B, C, RING, Simulation, settledOn } from './rollout-sim.ts'
 
