@@ -1,7 +1,6 @@
 // Owns turning what an operator typed into a wish: which ring a node is in, when a hold ends, and that a reason is given.
 
 import type { VerbWish } from '#conductor/core/verbs.ts'
-import { observe } from '#conductor/shell/observe.ts'
 import { MAX_REASON } from '#conductor/shell/perform.ts'
 import { isBuildId, isName, type Name } from '#fleet/build.ts'
 import { FleetError } from '#fleet/errors.ts'
@@ -32,18 +31,28 @@ export async function operate(bench: Bench, typed: Typed): Promise<number> {
   }
   const now = bench.clock.now()
   const nodes = ABOUT_NODES.includes(verb) ? words.map(nodeNamed) : []
+  const rings = await ringsOf(bench, verb, nodes)
+  if (rings === null) return nowhere(bench, verb, nodes)
   const wish: VerbWish = {
     verb,
     by: bench.by,
     reason,
     at: new Date(now).toISOString(),
     nodes,
-    rings: await ringsOf(bench, verb, nodes),
+    rings,
     build: verb === 'quarantine' || verb === 'clear' ? buildNamed(words[0] ?? '') : null,
     to,
     expires: endOf(typed.expires, now),
   }
   return carryOut(bench, wish, typed)
+}
+
+/** What is gone is gone: a verb that takes something away has nothing to do where there is nothing, and says where it looked. */
+function nowhere({ report, app, rings }: Bench, verb: string, nodes: readonly Name[]): number {
+  const message = `${nodes.join(', ')} is ${verb === 'unpin' ? 'not pinned' : 'no node'} in ${rings.join(', ')}`
+  if (report.json) report.document({ app, dryRun: false, verb, result: 'already', message, driven: false })
+  else report.result(`Nothing to do: ${message}.`)
+  return 0
 }
 
 function nodeNamed(word: string): Name {
@@ -56,24 +65,23 @@ function buildNamed(word: string) {
   throw new FleetError('NAME_INVALID', `${JSON.stringify(word)} is not a build id`)
 }
 
-/** The rings that a verb names: of a hold what was typed, of a node the one that it reports in. */
-async function ringsOf(bench: Bench, verb: VerbWish['verb'], [node]: readonly Name[]): Promise<readonly Name[]> {
+/** The rings that a verb names: of a hold what was typed, of a node the one that it is in; null: nothing to take away is in any. */
+async function ringsOf(bench: Bench, verb: VerbWish['verb'], [node]: readonly Name[]): Promise<readonly Name[] | null> {
   const { rings, ringsNamed } = bench
   if (verb === 'hold' || verb === 'unhold') return ringsNamed ? rings : []
   if (node === undefined || verb === 'retry' || verb === 'waive') return []
   if (ringsNamed && rings.length === 1) return rings
-  const found = await ringsWith(bench, node)
-  const [first] = found
-  if (first !== undefined && found.length === 1) return found
-  const where = rings.join(', ')
-  if (first === undefined)
-    throw new FleetError('NODE_UNKNOWN', `${node} never reported in ${where}; --ring names another ring`)
-  throw new FleetError('USAGE', `${node} is in ${found.join(' and ')}: name one with --ring`)
+  const kind = verb === 'unpin' ? 'pin' : 'node'
+  const found = await ringsWith(bench, kind, node)
+  if (found.length === 1) return found
+  if (found.length > 1) throw new FleetError('USAGE', `${node} is in ${found.join(' and ')}: name one with --ring`)
+  if (verb !== 'pin') return null
+  throw new FleetError('NODE_UNKNOWN', `${node} never reported in ${rings.join(', ')}; --ring names another ring`)
 }
 
-async function ringsWith({ app, rings, policy, ports, signal }: Bench, node: Name): Promise<readonly Name[]> {
-  const { fleet } = await observe(ports, { app, rings, policy }, signal)
-  return rings.filter((ring) => fleet.rings[ring]?.nodes.some(({ status }) => status.node === node))
+async function ringsWith({ rings, ports, signal }: Bench, kind: 'pin' | 'node', node: Name): Promise<readonly Name[]> {
+  const views = await Promise.all(rings.map((ring) => ports.ledger.peek({ kind, ring, node }, signal)))
+  return rings.filter((_, i) => views[i]?.raw !== null)
 }
 
 const UNITS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000 }

@@ -148,6 +148,8 @@ function createProgram(invoke: (invocation: Invocation) => void, streams: Output
     .option('--restart', 'run drain, hooks and verify again where the build runs already')
     .option('--retry', 'ask nodes that refused the build once more')
     .option('--now', 'all nodes at once, whatever maxUnavailable says')
+    .option('--wait', 'queue behind an open rollout')
+    .option('--take-over', 'take the lease from whoever holds it, with --reason, and go on')
     .addHelpText('after', RELEASE_HELP)
   verb('release', released, (bench, options, [build]) =>
     release(bench, {
@@ -157,6 +159,8 @@ function createProgram(invoke: (invocation: Invocation) => void, streams: Output
       restart: options.restart === true,
       retry: options.retry === true,
       now: options.now === true,
+      wait: options.wait === true,
+      takeOver: options.takeOver === true,
       dryRun: dryRun(options),
       timeoutMs: options.timeout ?? RELEASE_MS,
     }),

@@ -17,7 +17,9 @@ import { conclude, endOfRelease } from './ending.ts'
 import { follow } from './follow.ts'
 import { leaseNote, rolloutId, takeLease } from './lease.ts'
 import { Progress } from './progress.ts'
+import { queued } from './queue.ts'
 import { plain } from './reporter.ts'
+import { namingTaker, takeOver } from './take-over.ts'
 import { look } from './verbs.ts'
 import { counted, listed } from './words.ts'
 import type { Bench } from './world.ts'
@@ -30,6 +32,10 @@ export interface ReleaseOptions {
   readonly retry: boolean
   /** Take every node at once, whatever `maxUnavailable` says. */
   readonly now: boolean
+  /** Queue behind an open rollout. */
+  readonly wait?: boolean
+  /** Take the lease from whoever holds it. */
+  readonly takeOver?: boolean
   /** On behalf of `rollback --to`. */
   readonly back?: boolean
   readonly dryRun: boolean
@@ -59,6 +65,11 @@ async function decide(bench: Bench, options: ReleaseOptions, id: string): Promis
 }
 
 export async function release(bench: Bench, options: ReleaseOptions): Promise<number> {
+  if (options.wait !== true || options.dryRun) return releaseNow(bench, options)
+  return queued(bench, options.build, options.timeoutMs, (timeoutMs) => releaseNow(bench, { ...options, timeoutMs }))
+}
+
+async function releaseNow(bench: Bench, options: ReleaseOptions): Promise<number> {
   const { report, signal, clock } = bench
   if (bench.unheeded.length > 0) {
     report.say(
@@ -77,9 +88,9 @@ export async function release(bench: Bench, options: ReleaseOptions): Promise<nu
   const rollout = start.kind === 'resume' ? await resume(bench, lease, start) : await begin(bench, lease, start)
   announce(bench, rollout, start.kind === 'resume')
   const progress = new Progress(report, clock, `Releasing ${rollout.build}`)
-  const driven = await driveTo(bench, lease, rollout, progress, options).catch((error: unknown) => {
+  const driven = await driveTo(bench, lease, rollout, progress, options).catch(async (error: unknown) => {
     if (signal.aborted) return null
-    throw error
+    throw await namingTaker(error, bench)
   })
   if (driven === null) return interrupted(bench, rollout, progress)
   return conclude(bench, endOfRelease(driven, ringPictures(bench, driven), progress.elapsedMs))
@@ -89,21 +100,18 @@ export async function release(bench: Bench, options: ReleaseOptions): Promise<nu
 async function lend(
   bench: Bench,
   { observed, ...start }: Exclude<Decided, { kind: 'already' }>,
-  { reason, timeoutMs }: ReleaseOptions,
+  { reason, takeOver: takes, timeoutMs }: ReleaseOptions,
 ): Promise<Lease> {
   const { build, id } = start.kind === 'begin' ? start.beginning : start.rollout
+  const note = leaseNote(bench, `release ${build}${reason === '' ? '' : `: ${reason}`}`, id, build)
+  if (takes === true) return takeOver(bench, note, reason)
   try {
-    return await takeLease(
-      bench,
-      leaseNote(bench, `release ${build}${reason === '' ? '' : `: ${reason}`}`, id, build),
-      build,
-      timeoutMs,
-    )
+    return await takeLease(bench, note, build, timeoutMs)
   } catch (error) {
     if (!isFleetError(error, 'LEASE_HELD')) throw error
     const { rollout } = observed
     const doing = rollout === null ? '' : ` (rollout ${rollout.id} of ${rollout.build}: ${rollout.phase})`
-    const help = 'wait for it, watch it with conduct watch, or end it with conduct rollback'
+    const help = '--wait queues behind it, conduct watch shows it, conduct rollback ends it, --take-over takes it away'
     throw new FleetError('LEASE_HELD', `${error.message}${doing}; ${help}`, { cause: error })
   }
 }
