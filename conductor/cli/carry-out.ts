@@ -20,6 +20,8 @@ export interface VerbOptions {
   readonly timeoutMs: number
 }
 
+const MOMENT_MS = 1_000
+
 type Doing = Extract<Decision, { kind: 'do' }>
 
 /** How a verb ended, and whether somebody drives the rollout that it is about. */
@@ -33,7 +35,10 @@ export async function carryOut(bench: Bench, wish: VerbWish, options: VerbOption
   const observed = await lookAt(bench)
   const first = await consider(bench.ports.ledger, observed, wish, bench.signal)
   if (first.kind === 'refuse') throw new FleetError(first.code, first.message)
-  if (first.kind === 'already') return said(bench, wish, { answer: answerOf(first), driven: true }, observed)
+  if (first.kind === 'already') {
+    const driven = (await bench.ports.locks.holder(bench.signal)) !== null
+    return said(bench, wish, { answer: answerOf(first), driven }, observed)
+  }
   if (options.dryRun) return dryRun(bench, wish, first)
   const carried = await reach(bench, wish, options)
   return said(bench, wish, carried, observed)
@@ -58,6 +63,8 @@ async function reach(bench: Bench, wish: VerbWish, options: VerbOptions): Promis
         await using lease = await ports.locks.acquire(note, signal)
         return { answer: await underLease(bench, lease, wish, unasked), driven: false }
       }
+      // A lease without a rollout is that of another verb, for one transaction: it cannot be asked, and is free in a moment.
+      if (holder.rollout === null && (await untilFree(bench, holder.session, MOMENT_MS))) continue
       report.say(`${plain(holder.holder)} holds the lease: asking to ${wish.verb}.`)
       const answer = await ask(bench, wish.verb, argsOf(wish))
       if (answer !== null) return { answer, driven: true }
@@ -130,7 +137,8 @@ function said(bench: Bench, { verb }: VerbWish, { answer, driven }: Carried, { r
   if (result === 'refused') throw new FleetError(code ?? 'ROLLOUT_STOPPED', outcome)
   const goesOn =
     ['resume', 'promote', 'retry', 'waive'].includes(verb) && result === 'done' && !driven && rollout !== null
-  const alone = goesOn ? [`Nobody drives it: conduct release ${rollout.build} goes on with it.`] : []
+  const next = rollout?.phase === 'recalling' ? 'conduct rollback' : `conduct release ${rollout?.build}`
+  const alone = goesOn ? [`Nobody drives it: ${next} goes on with it.`] : []
   if (report.json) {
     report.document({ app, dryRun: false, verb, result, message: outcome, driven })
     return 0

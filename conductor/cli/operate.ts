@@ -33,6 +33,7 @@ export async function operate(bench: Bench, typed: Typed): Promise<number> {
   const nodes = ABOUT_NODES.includes(verb) ? words.map(nodeNamed) : []
   const rings = await ringsOf(bench, verb, nodes)
   if (rings === null) return nowhere(bench, verb, nodes)
+  if (verb === 'hold') await refuseUnknown(bench, rings)
   const wish: VerbWish = {
     verb,
     by: bench.by,
@@ -82,6 +83,14 @@ async function ringsOf(bench: Bench, verb: VerbWish['verb'], [node]: readonly Na
 async function ringsWith({ rings, ports, signal }: Bench, kind: 'pin' | 'node', node: Name): Promise<readonly Name[]> {
   const views = await Promise.all(rings.map((ring) => ports.ledger.peek({ kind, ring, node }, signal)))
   return rings.filter((_, i) => views[i]?.raw !== null)
+}
+
+/** A hold of a ring that there is not would stop nothing, and look as if it did. */
+async function refuseUnknown({ app, ports, signal }: Bench, rings: readonly Name[]): Promise<void> {
+  const { targets } = await ports.ledger.view(rings, signal)
+  const unknown = rings.find((ring) => (targets[ring]?.raw ?? null) === null)
+  if (unknown === undefined) return
+  throw new FleetError('NOT_INITIALISED', `${app} has no ring ${unknown}, so nothing was stopped`)
 }
 
 const UNITS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000 }

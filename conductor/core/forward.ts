@@ -4,6 +4,7 @@ import { holdsOn } from '#fleet/hold.ts'
 import type { Because, RingMark, Rollout } from '#fleet/rollout.ts'
 import { stateOf } from '#fleet/roster.ts'
 import { ALL, type Target } from '#fleet/target.ts'
+import { PAUSED } from './legality.ts'
 import { orderOf, raiseOrder, stageOrder } from './orders.ts'
 import { ahead, describeHolds, isOurs, mayBeginOver, orphanHold } from './ownership.ts'
 import type { Opening, Plan, Signals } from './plan.ts'
@@ -94,7 +95,10 @@ function tooManyFailed(rollout: Rollout, view: RingView, mark: RingMark, policy:
 function blockers(rollout: Rollout, signals: Signals, opening: Opening): readonly Because[] {
   const stops: Because[] = []
   const { hold } = rollout
-  if (hold !== null) stops.push({ code: 'hold', message: `held by ${hold.by} (${hold.code}): ${hold.reason}` })
+  if (hold !== null) {
+    const lifts = hold.code === PAUSED ? '; conduct resume lets it go on' : ''
+    stops.push({ code: 'hold', message: `held by ${hold.by} (${hold.code}): ${hold.reason}${lifts}` })
+  }
   if (!opening.open) stops.push(opening.because ?? { code: 'closed', message: 'outside deploy hours' })
   for (const { gate, verdict, message } of signals.verdicts) {
     if (verdict === 'inconclusive') stops.push({ code: 'gate-inconclusive', message: `${gate}: ${message}` })
@@ -105,7 +109,7 @@ function blockers(rollout: Rollout, signals: Signals, opening: Opening): readonl
 /** Operators stop the line for an app or a ring; what goes back by name is not stopped by it. */
 function lineStops(rollout: Rollout, view: RingView, fleet: FleetView, now: number): readonly Because[] {
   const holds = rollout.back === true ? [] : holdsOn(fleet.line ?? [], view.ring, now)
-  return holds.length === 0 ? [] : [{ code: 'line-held', message: describeHolds(holds) }]
+  return holds.length === 0 ? [] : [{ code: 'line-held', message: `${describeHolds(holds)}; conduct unhold lifts it` }]
 }
 
 interface Spread {

@@ -6,6 +6,7 @@ import type { CatalogEntry, LeaseNote } from '#fleet/ports.ts'
 import type { Because, Hold, Rollout, Waiver } from '#fleet/rollout.ts'
 import { type Counts, countNodes, type NodeState, stateOf } from '#fleet/roster.ts'
 import type { Target } from '#fleet/target.ts'
+import { isAbandoned } from './abandoned.ts'
 import { type Force, forceIn, isForeign, isRegressed } from './force.ts'
 import { describeStanding } from './ownership.ts'
 import { ALWAYS_OPEN, NO_SIGNALS, plan } from './plan.ts'
@@ -255,7 +256,13 @@ function pictureRollout(rollout: Rollout, seen: Seen): RolloutPicture {
 
 /** What `plan` says of it, and whether anybody is there to do it. */
 function becauseOf(rollout: Rollout, { fleet, lease, now }: Seen): readonly Because[] {
-  if (isOver(rollout)) return []
+  if (isOver(rollout)) {
+    const left = Object.values(fleet.rings).filter((view) => isAbandoned(view, rollout))
+    if (left.length === 0) return []
+    const where = left.map(({ ring }) => ring).join(', ')
+    const ways = `conduct release ${rollout.build} goes on from there, conduct rollback takes it back`
+    return [{ code: 'aborted', message: `the rollout left ${where} between two builds: ${ways}` }]
+  }
   const known = [...rollout.stages.map(({ ring }) => ring), ...Object.keys(rollout.marks ?? {})]
   if (known.some((ring) => fleet.rings[ring] === undefined)) return []
   const { because } = plan(rollout, fleet, NO_SIGNALS, ALWAYS_OPEN, now)

@@ -8,7 +8,7 @@ import type { ErrorCode } from '#fleet/errors.ts'
 import type { Ledger, Request } from '#fleet/ports.ts'
 import { type Deed, type Told, tell } from './execute.ts'
 import type { Observation } from './observe.ts'
-import { consider, deedOf, wishOf } from './perform.ts'
+import { consider, deedOf, MAX_REASON, wishOf } from './perform.ts'
 
 /** Name of the history entry that answers a request; its facts carry the request's id and the answer. */
 export const ANSWERED = 'request-answered'
@@ -33,8 +33,9 @@ export async function answerRequests(
   at: string,
   signal: AbortSignal,
 ): Promise<Answered | null> {
-  const [request] = observed.ledger.requests
-  if (request === undefined) return null
+  const [found] = observed.ledger.requests
+  if (found === undefined) return null
+  const request = tamed(found)
   const only = (answer: Answer): Answered => ({
     deed: { rollout: null, events: [], told: [told(request, observed, answer, at)], answered: [request.id] },
     policy,
@@ -70,8 +71,23 @@ export function answerOf(decision: Decision): Answer {
   return { outcome: decision.message, result: 'refused', code: decision.code }
 }
 
+/** Anybody may leave a request: what is too long for the records that tell of it is cut, and ends no driver. */
+function tamed({ verb, by, args, ...request }: Request): Request {
+  const { reason } = args
+  const kept =
+    verb === 'rollback' && typeof reason === 'string' ? { ...args, reason: reason.slice(0, MAX_REASON) } : args
+  return { ...request, verb: verb.slice(0, 40), by: by.slice(0, 100), args: kept }
+}
+
 function told(request: Request, { rollout }: Observation, answer: Answer, at: string): Told {
-  const facts = { request: request.id, verb: request.verb, ...answer, rollout: rollout?.id ?? null }
+  const outcome = answer.outcome.slice(0, 1_000)
+  const facts = {
+    request: request.id.slice(0, 100),
+    verb: request.verb,
+    ...answer,
+    outcome,
+    rollout: rollout?.id ?? null,
+  }
   return { at, by: request.by, event: ANSWERED, facts }
 }
 

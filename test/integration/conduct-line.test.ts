@@ -52,6 +52,9 @@ test('hold stops the line under a running release, rollback works all the same, 
 test('a hold of one ring lets the rings before it go on and stops the rollout at its door', async (t) => {
   const fleet = await onA(t, 2, ['staging', 'production'])
   assert.equal((await fleet.conduct('hold', '--ring', 'production', '--reason', 'black friday')).code, 0)
+  const typo = await fleet.conduct('hold', '--ring', 'prodction', '--reason', 'black friday')
+  assert.equal(typo.code, 3)
+  assert.match(typo.stderr, /web has no ring prodction, so nothing was stopped/)
   const release = fleet.start('release', B)
   await until('it stops at production', async () =>
     (await rolloutOf(fleet)).because.some(({ code }) => code === 'line-held'),

@@ -97,6 +97,11 @@ test('abort keeps every node as it is: the driver ends, the ring keeps its share
   assert.ok(left.cutoff > 0 && left.cutoff < ALL)
   assert.equal((await fleet.conduct('abort')).code, 0, 'twice is once')
   assert.deepEqual(await orderOf(fleet), left, 'the ring keeps its share')
+  const looked = (await fleet.conduct('status')).stdout
+  assert.match(
+    looked,
+    /The rollout left production between two builds: conduct release b-build goes on from there, conduct rollback takes it back\./,
+  )
 
   await fleet.publish(C)
   const third = await fleet.conduct('release', C)
@@ -184,4 +189,35 @@ test('retry asks the nodes that failed once more: only they move, and a second r
   assert.ok(
     (await events(fleet)).some(({ event, by, facts }) => event === 'retried' && by === 'ben' && facts.attempt === 2),
   )
+})
+
+test('requests that make no sense are answered, and end no driver', async (t) => {
+  const fleet = await onA(t, 2)
+  const release = await standing(fleet)
+  const expires = new Date(Date.now() + 60_000).toISOString()
+  const asks: readonly (readonly [string, Record<string, unknown>])[] = [
+    ['dance', {}],
+    ['waive', { nodes: ['../etc'] }],
+    ['waive', { nodes: 'production-1' }],
+    ['pause', { reason: 'x'.repeat(3_000) }],
+    ['hold', { reason: 'x', expires: 'soon' }],
+    ['quarantine', { build: '../../etc', reason: 'x' }],
+    ['forget', {}],
+    ['release', { build: C }],
+  ]
+  for (const [i, [verb, args]] of asks.entries()) {
+    await fleet.ledger.ask({ id: `odd-${i}`, verb, args, by: 'e'.repeat(1_500), expires, generations: {} }, t.signal)
+  }
+  const answers = await until('all are answered', async () => {
+    const told = (await events(fleet)).filter(({ event }) => event === 'request-answered')
+    return told.length === asks.length ? told : null
+  })
+  assert.ok(
+    answers.every(({ facts }) => facts.result === 'refused'),
+    JSON.stringify(answers.map(({ facts }) => facts.outcome)),
+  )
+  const { hold, phase } = await rolloutOf(fleet)
+  assert.deepEqual([hold, phase], [null, 'staging'])
+  letGo(fleet)
+  assert.equal((await release.end).code, 0)
 })

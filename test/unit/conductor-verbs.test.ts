@@ -33,7 +33,10 @@ test('a hold of the line stops what advances in its rings, until it expires; a w
   const under = (line: readonly LineHold[], rollout = sim.rollout) =>
     plan(rollout, { ...sim.view(), line }, NO_SIGNALS, ALWAYS_OPEN, now)
   const [why] = under([stop()]).because
-  assert.deepEqual([why?.code, why?.message], ['line-held', 'the line is stopped by ben: database upgrade'])
+  assert.deepEqual(
+    [why?.code, why?.message],
+    ['line-held', 'the line is stopped by ben: database upgrade; conduct unhold lifts it'],
+  )
   assert.equal(under([stop()]).action.type, 'wait')
   assert.equal(under([stop({ ring: RING })]).action.type, 'wait')
   assert.equal(under([stop({ ring: 'canary' as Name })]).action.type, 'order')
@@ -89,6 +92,19 @@ test('holds survive their record; one that cannot be read stops everything', () 
     const [one] = lineIn(Buffer.from(text))
     assert.deepEqual([one?.ring, one?.expires], [null, null], text)
   }
+})
+
+test('whatever bytes stand in the hold key, they are holds or they stop everything: never an error, never nothing', () => {
+  const bytes = fc.oneof(
+    fc.uint8Array({ maxLength: 60 }),
+    fc.json().map((text) => Buffer.from(text)),
+  )
+  fc.assert(
+    fc.property(bytes, (raw) => {
+      const [one] = lineIn(raw)
+      assert.deepEqual([one?.by, one?.ring, holdsOn(lineIn(raw), RING, now).length], ['unknown', null, 1])
+    }),
+  )
 })
 
 test('whatever holds there are, a ring is held by exactly those that name it or every ring and have not ended', () => {
