@@ -134,7 +134,7 @@ export const ERRORS = {
   SWAP_FAILED: { kind: 'failed', title: 'The hot link could not be moved' },
   CRASH_LOOP: { kind: 'failed', title: 'The puller died three times in the same phase' },
   PARKED: { kind: 'failed', title: 'The node is parked' },
-  PINNED: { kind: 'refused', title: 'The node is pinned', fix: 'consul kv delete hotcold/v1/APP/RING/pins/NODE' },
+  PINNED: { kind: 'refused', title: 'The node is pinned', fix: 'conduct unpin NODE' },
   NO_PREVIOUS: {
     kind: 'refused',
     title: 'There is no previous build to go back to',
@@ -147,7 +147,7 @@ export const ERRORS = {
   BUILD_QUARANTINED: {
     kind: 'refused',
     title: 'This build may not be released',
-    fix: 'conduct release BUILD --retry lifts the quarantine',
+    fix: 'conduct clear BUILD --reason WHY lifts the quarantine',
   },
   PLAN_UNFIT: {
     kind: 'refused',
@@ -160,6 +160,14 @@ export const ERRORS = {
     fix: '--now takes them all at once',
   },
   ROLLOUT_OPEN: { kind: 'refused', title: 'Another rollout is open', fix: 'conduct status' },
+  ROLLOUT_NONE: { kind: 'refused', title: 'No rollout is open', fix: 'conduct status' },
+  ROLLOUT_RECALLING: { kind: 'refused', title: 'The rollout is being rolled back', fix: 'conduct watch' },
+  ROLLOUT_STOPPED: { kind: 'refused', title: 'The rollout is stopped', fix: 'conduct resume' },
+  NOTHING_TO_PROMOTE: { kind: 'refused', title: 'No stage waits for approval', fix: 'conduct status' },
+  RING_PARTIAL: { kind: 'refused', title: 'A ring runs two builds', fix: 'conduct rollback' },
+  ON_HOLD: { kind: 'refused', title: 'The line is stopped', fix: 'conduct unhold' },
+  NODE_UNKNOWN: { kind: 'refused', title: 'No such node', fix: 'conduct status --nodes' },
+  NODE_ALIVE: { kind: 'refused', title: 'The node is alive', fix: 'stop its puller first' },
   ROLLOUT_FAILED: { kind: 'failed', title: 'The rollout did not succeed' },
   NOT_CONVERGED: { kind: 'failed', title: 'Not every node arrived in time', fix: 'conduct status' },
   NO_ELIGIBLE_BUILD: { kind: 'refused', title: 'There is no build to release', fix: 'conduct publish DIR' },

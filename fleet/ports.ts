@@ -138,6 +138,8 @@ export interface LeaseNote {
   readonly holder: string
   readonly since: string
   readonly rollout: string | null
+  /** What the holder brings; null where that is no build. */
+  readonly build?: string | null
   readonly reason: string
 }
 
@@ -184,6 +186,27 @@ export interface TargetView {
   readonly index: number
 }
 
+/** A key that operators keep beside the rollouts. */
+export type AsideKey =
+  | { readonly kind: 'hold' }
+  | { readonly kind: 'pin'; readonly ring: Name; readonly node: Name }
+  | { readonly kind: 'node'; readonly ring: Name; readonly node: Name }
+  | { readonly kind: 'build'; readonly build: BuildId }
+
+/** Such a key as it stands. `raw` null: there is none, and `index` is 0. `held`: a living session holds it. */
+export interface AsideView {
+  readonly raw: Uint8Array | null
+  readonly index: number
+  readonly held: boolean
+}
+
+/** What becomes of such a key: new bytes, or null to remove it, if it is still at `index` (0: if there is none yet). */
+export interface AsideWrite {
+  readonly key: AsideKey
+  readonly raw: Uint8Array | null
+  readonly index: number
+}
+
 /** Everything the conductor decides on for one app, and the indexes that fence what it writes. */
 export interface LedgerView {
   readonly targets: Readonly<Record<string, TargetView>>
@@ -193,6 +216,8 @@ export interface LedgerView {
   /** The raw bytes and seq of the newest history entry. */
   readonly tail: { readonly seq: number; readonly raw: Uint8Array } | null
   readonly requests: readonly Request[]
+  /** The holds of the line; left out: there is no such key. */
+  readonly hold?: { readonly raw: Uint8Array | null; readonly index: number }
 }
 
 /** What one transaction writes. Every part is checked against the index in the view it was decided on. */
@@ -203,6 +228,9 @@ export interface LedgerChange {
   readonly events: readonly Omit<HistoryEntry, 'seq' | 'prev'>[]
   /** Ids of requests that are done: deleted in the same transaction. */
   readonly answered: readonly string[]
+  /** Brings a build further: happens only if the hold key is as it was seen. */
+  readonly advances?: boolean
+  readonly aside?: readonly AsideWrite[]
 }
 
 /** The fenced write: one transaction with `check-session` on the lease and `cas` on all that was read. */
@@ -215,6 +243,10 @@ export interface Ledger {
   commit(lease: Lease, seen: LedgerView, change: LedgerChange, signal: AbortSignal): Promise<void>
   /** Creates an app's keys where they are missing; never touches one that is there. Returns the rings it created. */
   init(rings: readonly Name[], signal: AbortSignal): Promise<readonly Name[]>
+  /** Stops the line by compare-and-set, without the lease: whoever holds that must not be able to prevent it. @throws FleetError `WRITE_CONFLICT` */
+  stop(hold: Pick<AsideWrite, 'raw' | 'index'>, signal: AbortSignal): Promise<void>
+  /** A key beside the rollouts, as the leader vouches for it. */
+  peek(key: AsideKey, signal: AbortSignal): Promise<AsideView>
   /** Newest first. */
   history(limit: number, signal: AbortSignal): Promise<readonly HistoryEntry[]>
   /** Leaves a request for the lease holder; CAS 0. */

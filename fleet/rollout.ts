@@ -31,6 +31,14 @@ export interface Because {
   readonly nodes?: readonly string[]
 }
 
+/** A node that an operator said need not be waited for. It stays counted and shown; it only blocks nothing any more. */
+export interface Waiver {
+  readonly node: Name
+  readonly by: string
+  readonly reason: string
+  readonly at: string
+}
+
 /**
  * One step of the plan: a ring and the share of it, in percent, that runs the build when the step is done. What the plan asks of it beyond
  * that travels in the record, so that whoever takes over asks the same; a field that is left out asks for nothing.
@@ -122,4 +130,9 @@ export interface Rollout {
   readonly promoted?: number | null
   /** Rings that may bring the build into cold before it is their turn, and when. */
   readonly prestage?: Readonly<Record<string, 'previous' | 'start'>>
+  readonly waivers?: readonly Waiver[]
+  /** Who owns it now; null: still the one who began it. */
+  readonly commander?: string | null
+  /** Goes to an older build by name (`rollback --to`): like every rollback, no hold of the line stops it. */
+  readonly back?: boolean
 }

@@ -139,9 +139,25 @@ export const rolloutSchema = v.object({
   progress: v.optional(v.nullable(progressSchema), null),
   promoted: v.optional(v.nullable(count), null),
   prestage: v.optional(v.record(v.string(), v.picklist(['previous', 'start'])), {}),
+  waivers: v.optional(v.array(v.object({ node: name, by: line, reason: line, at: line })), []),
+  commander: v.optional(v.nullable(line), null),
+  back: v.optional(v.boolean(), false),
 })
 
-export const leaseSchema = v.object({ v: version, holder: line, since: line, rollout: v.nullable(line), reason: line })
+export const leaseSchema = v.object({
+  v: version,
+  holder: line,
+  since: line,
+  rollout: v.nullable(line),
+  build: v.optional(v.nullable(line), null),
+  reason: line,
+})
+export const lineSchema = v.object({
+  v: version,
+  holds: v.array(
+    v.object({ ring: v.nullable(name), by: line, reason: line, at: line, expires: v.optional(v.nullable(line), null) }),
+  ),
+})
 export const pinSchema = v.object({ v: version, by: line, reason: line, expires: v.optional(v.nullable(line), null) })
 export const requestSchema = v.object({
   v: version,

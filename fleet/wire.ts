@@ -1,6 +1,7 @@
 // Owns the bytes of every Consul record: what is written, and what is believed when it is read.
 import * as v from 'valibot'
 import { type ErrorCode, FleetError } from './errors.ts'
+import type { LineHold } from './hold.ts'
 import type { NodeStatus } from './node-status.ts'
 import type { CatalogEntry, HistoryEntry, LeaseNote, Pin, Request } from './ports.ts'
 import type { Rollout } from './rollout.ts'
@@ -9,6 +10,7 @@ import {
   catalogSchema,
   historySchema,
   leaseSchema,
+  lineSchema,
   pinSchema,
   requestSchema,
   rolloutSchema,
@@ -167,6 +169,20 @@ export function readRequest(raw: Uint8Array): Request {
 }
 
 export const writeRequest = (request: Request): Uint8Array => writeRecord(request, 'the request')
+
+/** The holds that stand in the key; a record that cannot be read holds everything: someone meant to stop the line. */
+export function lineIn(raw: Uint8Array | null): readonly LineHold[] {
+  if (raw === null) return []
+  try {
+    return parseRecord(raw, lineSchema, 'the hold record', RECORD_CODES).holds
+  } catch (error) {
+    if (!(error instanceof FleetError)) throw error
+    const reason = `the hold record cannot be read (${error.message}), so it holds`
+    return [{ ring: null, by: 'unknown', reason, at: '', expires: null }]
+  }
+}
+
+export const writeLine = (holds: readonly LineHold[]): Uint8Array => writeRecord({ holds }, 'the hold record')
 
 export function readHistoryEntry(raw: Uint8Array): HistoryEntry {
   return parseRecord(raw, historySchema, 'a history entry', RECORD_CODES)

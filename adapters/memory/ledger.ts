@@ -1,6 +1,6 @@
 // Owns the fenced write of an app's records in memory.
 
-import { changeOf, emptyTarget } from '#adapters/consul/change.ts'
+import { asideKey, changeOf, emptyTarget } from '#adapters/consul/change.ts'
 import type { Name } from '#fleet/build.ts'
 import { FleetError, isFleetError } from '#fleet/errors.ts'
 import { DEFAULT_PREFIX, keysOf } from '#fleet/keys.ts'
@@ -22,11 +22,13 @@ export function memoryLedger(records: Records, options: { readonly app: string; 
       })
       const rollout = records.get(keys.rollout)
       const tail = records.list(keys.history).at(-1)
+      const hold = records.get(keys.hold)
       return {
         targets: Object.fromEntries(targets),
         rollout: rollout && { record: readRollout(rollout.value), index: rollout.modifyIndex },
         tail: tail ? { seq: readHistoryEntry(tail.value).seq, raw: tail.value } : null,
         requests: records.list(keys.requests).flatMap((record) => readable(() => readRequest(record.value))),
+        hold: { raw: hold?.value ?? null, index: hold?.modifyIndex ?? 0 },
       }
     },
 
@@ -47,6 +49,20 @@ export function memoryLedger(records: Records, options: { readonly app: string; 
         const value = emptyTarget(app, ring, clock.now())
         return records.transact([{ verb: 'cas', key: keys.target(ring), value, index: 0 }]).length === 0
       })
+    },
+
+    async stop({ raw, index }, signal) {
+      begin(signal)
+      const value = raw ?? new Uint8Array()
+      if (records.transact([{ verb: 'cas', key: keys.hold, value, index }]).length === 0) return
+      throw new FleetError('WRITE_CONFLICT', `${keys.hold} changed meanwhile; nothing was written`)
+    },
+
+    async peek(key, signal) {
+      begin(signal)
+      const record = records.get(asideKey(keys, key))
+      const held = record !== null && record.session !== null
+      return { raw: record?.value ?? null, index: record?.modifyIndex ?? 0, held }
     },
 
     async history(limit, signal) {

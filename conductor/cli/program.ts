@@ -3,6 +3,7 @@ import { Command, CommanderError, InvalidArgumentError, type OutputConfiguration
 import { isBuildId } from '#fleet/build.ts'
 import { isRolloutId } from './lease.ts'
 import { plan } from './plan.ts'
+import { registerVerbs } from './program-verbs.ts'
 import { publish } from './publish.ts'
 import { release } from './release.ts'
 import { rollback } from './rollback.ts'
@@ -112,7 +113,10 @@ function createProgram(invoke: (invocation: Invocation) => void, streams: Output
   ): void => {
     command.action((...args: unknown[]) => {
       const options = command.opts<Common & Record<string, unknown>>()
-      const words = args.slice(0, -2).filter((arg) => typeof arg === 'string')
+      const words = args
+        .slice(0, -2)
+        .flat()
+        .filter((arg) => typeof arg === 'string')
       invoke({ verb: name, common: options, run: (bench) => run(bench, options, words) })
     })
   }
@@ -157,9 +161,11 @@ function createProgram(invoke: (invocation: Invocation) => void, streams: Output
     .description('bring a build to every node of the rings; goes on with an open rollout of the same build')
     .option('--adopt', 'take over a target that was written by hand, is unreadable or gone')
     .option('--restart', 'run drain, hooks and verify again where the build runs already')
-    .option('--retry', 'ask nodes that refused the build once more, and lift its quarantine')
+    .option('--retry', 'ask nodes that refused the build once more')
     .option('--now', 'all nodes at once, whatever maxUnavailable says')
     .option('--as <id>', 'id of the rollout, as conduct plan named one: it decides who comes first', rolloutName)
+    .option('--wait', 'queue behind an open rollout')
+    .option('--take-over', 'take the lease from whoever holds it, with --reason, and go on')
     .addHelpText('after', RELEASE_HELP)
   verb('release', released, (bench, options, [build]) =>
     release(bench, {
@@ -170,6 +176,8 @@ function createProgram(invoke: (invocation: Invocation) => void, streams: Output
       retry: options.retry === true,
       now: options.now === true,
       id: text(options.as),
+      wait: options.wait === true,
+      takeOver: options.takeOver === true,
       dryRun: dryRun(options),
       timeoutMs: options.timeout ?? RELEASE_MS,
     }),
@@ -189,6 +197,8 @@ function createProgram(invoke: (invocation: Invocation) => void, streams: Output
       timeoutMs: options.timeout ?? ROLLBACK_MS,
     }),
   )
+
+  registerVerbs(program, changing, verb)
 
   const shown = reading(program.command('status'))
     .description('show every ring, its nodes, and why a rollout stands where it stands')

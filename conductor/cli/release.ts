@@ -3,7 +3,7 @@
 import { type Refusal, type ReleaseStart, startRelease } from '#conductor/core/beginning.ts'
 import { pictureOf, type RingPicture } from '#conductor/core/picture.ts'
 import { previewRing } from '#conductor/core/preview.ts'
-import { type Beginning, beginRollout } from '#conductor/core/reduce.ts'
+import { beginRollout } from '#conductor/core/reduce.ts'
 import { fastRoute, prestageOf, stagesOf, unfitRoute } from '#conductor/core/route.ts'
 import { capOf, policyIn } from '#conductor/core/standing.ts'
 import { execute, tell } from '#conductor/shell/execute.ts'
@@ -18,7 +18,9 @@ import { conclude, endOfRelease } from './ending.ts'
 import { follow } from './follow.ts'
 import { leaseNote, rolloutId, takeLease } from './lease.ts'
 import { Progress } from './progress.ts'
+import { queued } from './queue.ts'
 import { plain } from './reporter.ts'
+import { namingTaker, takeOver } from './take-over.ts'
 import { look } from './verbs.ts'
 import { counted, listed } from './words.ts'
 import type { Bench } from './world.ts'
@@ -35,6 +37,12 @@ export interface ReleaseOptions {
   readonly id?: string | null
   /** The fast lane of `rollback --to`: no shares, no soaks, no smoke tests, every ring staged from the start. */
   readonly fast?: boolean
+  /** Queue behind an open rollout. */
+  readonly wait?: boolean
+  /** Take the lease from whoever holds it. */
+  readonly takeOver?: boolean
+  /** On behalf of `rollback --to`. */
+  readonly back?: boolean
   readonly dryRun: boolean
   readonly timeoutMs: number
 }
@@ -47,7 +55,7 @@ type Decided = Exclude<ReleaseStart, Refusal> & {
 /** @param id of the rollout, should one begin */
 async function decide(bench: Bench, options: ReleaseOptions, id: string): Promise<Decided> {
   const { app, rings, policy, ports, clock, signal, by } = bench
-  const { build, reason, adopt, restart, retry } = options
+  const { build, reason, adopt, restart, retry, back = false } = options
   if (build !== null && !isBuildId(build))
     throw new FleetError('NAME_INVALID', `${JSON.stringify(build)} is not a build id`)
   const observed = await observe(ports, { app, rings, policy }, signal)
@@ -56,9 +64,10 @@ async function decide(bench: Bench, options: ReleaseOptions, id: string): Promis
   const route = options.fast === true ? fastRoute(rings) : bench.route
   const stages = stagesOf(route, rings)
   const prestage = prestageOf(route, rings)
-  const wish = { app, build, by, reason, adopt, restart, retry, stages, prestage, id, at }
+  const wish = { app, build, by, reason, adopt, restart, retry, back, stages, prestage, id, at }
   const views = rings.map((ring) => ringOf(observed, ring))
-  const start = startRelease(wish, { rings: views, rollout: observed.rollout, builds: catalog })
+  const line = observed.fleet.line ?? []
+  const start = startRelease(wish, { rings: views, rollout: observed.rollout, builds: catalog, line })
   if (start.kind === 'refuse') throw new FleetError(start.code, start.message)
   if (start.kind === 'begin' && observed.rollout?.id === id) {
     throw new FleetError('USAGE', `--as ${id}: there was such a rollout already; conduct plan names another id`)
@@ -67,6 +76,11 @@ async function decide(bench: Bench, options: ReleaseOptions, id: string): Promis
 }
 
 export async function release(bench: Bench, options: ReleaseOptions): Promise<number> {
+  if (options.wait !== true || options.dryRun) return releaseNow(bench, options)
+  return queued(bench, options.build, options.timeoutMs, (timeoutMs) => releaseNow(bench, { ...options, timeoutMs }))
+}
+
+async function releaseNow(bench: Bench, options: ReleaseOptions): Promise<number> {
   const { report, signal, clock } = bench
   if (bench.unheeded.length > 0) {
     report.say(`Note: this version does not act on ${listed(bench.unheeded, 8)} of the config.`)
@@ -76,19 +90,18 @@ export async function release(bench: Bench, options: ReleaseOptions): Promise<nu
   if (first.kind === 'already') return already(bench, first.build, options)
   guardRoute(bench, first)
   if (options.dryRun) return dryRun(bench, first)
-  await using lease = await lend(bench, first, options.timeoutMs)
+  await using lease = await lend(bench, first, options)
   // What was seen before the lease may be old: under it nobody else writes.
   const start = await decide(bench, options, id)
   if (start.kind === 'already') return already(bench, start.build, options)
   guardRestart(bench, start, options)
   guardRoute(bench, start)
-  const rollout =
-    start.kind === 'resume' ? await resume(bench, lease, start) : await begin(bench, lease, start.beginning, start)
+  const rollout = start.kind === 'resume' ? await resume(bench, lease, start) : await begin(bench, lease, start)
   announce(bench, rollout, start.kind === 'resume')
   const progress = new Progress(report, clock, `Releasing ${rollout.build}`)
-  const driven = await driveTo(bench, lease, rollout, progress, options).catch((error: unknown) => {
+  const driven = await driveTo(bench, lease, rollout, progress, options).catch(async (error: unknown) => {
     if (signal.aborted) return null
-    throw error
+    throw await namingTaker(error, bench)
   })
   if (driven === null) return interrupted(bench, rollout, progress)
   return conclude(bench, endOfRelease(driven, ringPictures(bench, driven), progress.elapsedMs))
@@ -105,31 +118,32 @@ function guardRoute(bench: Bench, start: Decided): void {
 async function lend(
   bench: Bench,
   { observed, ...start }: Exclude<Decided, { kind: 'already' }>,
-  timeoutMs: number,
+  { reason, takeOver: takes, timeoutMs }: ReleaseOptions,
 ): Promise<Lease> {
   const { build, id } = start.kind === 'begin' ? start.beginning : start.rollout
+  const note = leaseNote(bench, `release ${build}${reason === '' ? '' : `: ${reason}`}`, id, build)
+  if (takes === true) return takeOver(bench, note, reason)
   try {
-    return await takeLease(bench, leaseNote(bench, `release ${build}`, id), build, timeoutMs)
+    return await takeLease(bench, note, build, timeoutMs)
   } catch (error) {
     if (!isFleetError(error, 'LEASE_HELD')) throw error
     const { rollout } = observed
     const doing = rollout === null ? '' : ` (rollout ${rollout.id} of ${rollout.build}: ${rollout.phase})`
-    const help = 'wait for it, watch it with conduct watch, or end it with conduct rollback'
+    const help = '--wait queues behind it, conduct watch shows it, conduct rollback ends it, --take-over takes it away'
     throw new FleetError('LEASE_HELD', `${error.message}${doing}; ${help}`, { cause: error })
   }
 }
 
-async function begin(bench: Bench, lease: Lease, beginning: Beginning, from: Decided): Promise<Rollout> {
+async function begin(bench: Bench, lease: Lease, start: Extract<Decided, { kind: 'begin' }>): Promise<Rollout> {
   const { ports, by, signal } = bench
+  const { beginning, takesUp: events, observed } = start
   const rollout = beginRollout(beginning)
   const { at, id, build, reason, stages } = beginning
   const rings = [...new Set(stages.map(({ ring }) => ring))].join(', ')
   const facts = { rollout: id, build, rings, stages: stages.length, reason }
-  const told = [{ at, by, event: 'release-begun', facts }]
-  const seen = from.observed.ledger
-  await execute({ ledger: ports.ledger, lease }, seen, { rollout, events: [], told, answered: [] }, signal)
-  await liftQuarantine(bench, beginning)
-  return rollout
+  const told = [{ at, by, event: 'release-begun', facts }, ...tell(rollout, events, by, at)]
+  const world = { ledger: ports.ledger, lease }
+  return (await execute(world, observed.ledger, { rollout, events, told, answered: [] }, signal)) ?? rollout
 }
 
 async function resume(bench: Bench, lease: Lease, start: Extract<Decided, { kind: 'resume' }>): Promise<Rollout> {
@@ -139,14 +153,6 @@ async function resume(bench: Bench, lease: Lease, start: Extract<Decided, { kind
   const told = tell(rollout, adopts, by, new Date(clock.now()).toISOString())
   const world = { ledger: ports.ledger, lease }
   return (await execute(world, observed.ledger, { rollout, events: adopts, told, answered: [] }, signal)) ?? rollout
-}
-
-/** `--retry` says that the build may run after all. */
-async function liftQuarantine({ ports, signal }: Bench, { build, attempt }: Beginning): Promise<void> {
-  if (attempt === 1) return
-  const found = await ports.catalog.find(build, signal)
-  if (found === null || found.entry.quarantine === null) return
-  await ports.catalog.put({ ...found.entry, quarantine: null }, found.index, signal)
 }
 
 /** A restart of what runs is one order to the whole ring: it must fit the cap, or be asked for by name. */

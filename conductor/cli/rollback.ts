@@ -136,7 +136,9 @@ function dryRun(bench: Bench, start: RollbackStart, facts: Facts): number {
 /** The lease, taken from its holder when it is dead or silent; null when a living driver does what was asked. */
 async function reach(bench: Bench, options: RollbackOptions, start: RollbackStart): Promise<Lease | null> {
   const { ports, signal, report, clock } = bench
-  const note = leaseNote(bench, 'rollback', rolloutsOf(start)[0]?.id ?? null)
+  const why = options.reason === '' ? '' : `: ${options.reason}`
+  const [first] = rolloutsOf(start)
+  const note = leaseNote(bench, `rollback${why}`, first?.id ?? null, first?.build ?? null)
   for (let attempt = 0; ; attempt += 1) {
     const holder = await ports.locks.holder(signal)
     try {
@@ -257,6 +259,7 @@ async function rollbackTo(bench: Bench, options: RollbackOptions, to: string): P
     restart: false,
     retry: false,
     fast: true,
+    back: true,
     now,
     dryRun: dry,
     timeoutMs,

@@ -7,6 +7,7 @@ import { formatBytes } from '#fleet/duration.ts'
 import type { CatalogEntry, HistoryEntry } from '#fleet/ports.ts'
 import { renderPicture } from './render.ts'
 import { plain } from './reporter.ts'
+import { verbSentence } from './told.ts'
 import { ageOf, columns, counted, listed } from './words.ts'
 import type { Bench } from './world.ts'
 
@@ -159,9 +160,9 @@ function sentence({ event, facts }: HistoryEntry): string {
     case 'ended':
       return `${fact('rollout')} of ${fact('build')} ended ${fact('phase')}: ${fact('outcome')}`
     case 'request-answered':
-      return `asked for a ${fact('verb')}: ${fact('outcome')}`
+      return `asked ${fact('verb') === 'rollback' ? 'for a rollback' : `to ${fact('verb')}`}: ${fact('outcome')}`
     default:
-      return `${event} ${JSON.stringify(facts)}`
+      return verbSentence(event, fact) ?? `${event} ${JSON.stringify(facts)}`
   }
 }
 

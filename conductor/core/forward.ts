@@ -1,10 +1,12 @@
 // Owns the way forward: pre-stage a ring, raise its cutoff within the cap, pass its stage, and when to turn back instead.
 import { assert } from '#fleet/assert.ts'
+import { holdsOn } from '#fleet/hold.ts'
 import type { Because, RingMark, Rollout } from '#fleet/rollout.ts'
 import { type RosterNode, stateOf } from '#fleet/roster.ts'
 import { ALL, type Target } from '#fleet/target.ts'
+import { PAUSED } from './legality.ts'
 import { orderOf, raiseOrder, stageOrder } from './orders.ts'
-import { ahead, isOurs, mayBeginOver, orphanHold } from './ownership.ts'
+import { ahead, describeHolds, isOurs, mayBeginOver, orphanHold } from './ownership.ts'
 import type { Opening, Plan, Signals } from './plan.ts'
 import { prestage } from './prestage.ts'
 import { isSoaking, stageOf } from './progress.ts'
@@ -12,6 +14,7 @@ import { isReady, raise, unstaged } from './raise.ts'
 import { hasFailed, namesOf, type Placed, placeAll } from './service.ts'
 import { overdue, passStage, rollBack, settle, unsure, wait } from './settling.ts'
 import { capOf, type FleetView, isSettled, type Policy, policyIn, type RingView, shareOf } from './standing.ts'
+import { unwaived, waivedNodes } from './waiver.ts'
 
 /** Plan of a rollout that is not turning back. */
 export function forward(rollout: Rollout, fleet: FleetView, signals: Signals, opening: Opening, now: number): Plan {
@@ -25,7 +28,7 @@ export function forward(rollout: Rollout, fleet: FleetView, signals: Signals, op
   }
   const turn = turned(rollout, fleet, now)
   if (turn !== null) return turn
-  const stops = blockers(rollout, signals, opening)
+  const stops = [...blockers(rollout, signals, opening), ...lineStops(rollout, view, fleet, now)]
   if (stops.length > 0) return wait(...stops)
   const next = further(rollout, view, fleet, signals, now)
   return next.action.type === 'wait' ? (overdue(rollout, next, now) ?? next) : next
@@ -64,7 +67,7 @@ function further(rollout: Rollout, view: RingView, fleet: FleetView, signals: Si
   const spread = { share: stage.share, cap: capOf(policy, placed.length), barrier: stage.barrier ?? false }
   return target.cutoff === 0
     ? firstRaise(rollout, view, target, placed, spread, now)
-    : advance(rollout, view, target, placed, { ...spread, policy }, signals, now)
+    : advance(rollout, view, target, placed, spread, signals, now)
 }
 
 /**
@@ -91,7 +94,10 @@ function begin(rollout: Rollout, view: RingView, now: number): Plan {
 function tooManyFailed(rollout: Rollout, view: RingView, mark: RingMark, policy: Policy): Plan | null {
   if (view.standing.kind !== 'record') return null
   const { target } = view.standing
-  const failed = view.nodes.filter((node) => hasFailed(node, target, mark))
+  const failed = unwaived(
+    rollout,
+    view.nodes.filter((node) => hasFailed(node, target, mark)),
+  )
   const impostor = failed.find(({ status }) => status.refusal?.code === 'IDENTITY_MISMATCH')
   if (impostor !== undefined) return mistaken(rollout, view, impostor)
   const budget = shareOf(policy.failureBudget, view.nodes.length)
@@ -115,10 +121,19 @@ function mistaken(rollout: Rollout, view: RingView, { status }: RosterNode): Pla
 function blockers(rollout: Rollout, signals: Signals, opening: Opening): readonly Because[] {
   const stops: Because[] = []
   const { hold } = rollout
-  if (hold !== null) stops.push({ code: 'hold', message: `held by ${hold.by} (${hold.code}): ${hold.reason}` })
+  if (hold !== null) {
+    const lifts = hold.code === PAUSED ? '; conduct resume lets it go on' : ''
+    stops.push({ code: 'hold', message: `held by ${hold.by} (${hold.code}): ${hold.reason}${lifts}` })
+  }
   if (!opening.open) stops.push(opening.because ?? { code: 'closed', message: 'outside deploy hours' })
   // During the soak they have time to come to a verdict.
   return isSoaking(rollout) ? stops : [...stops, ...unsure(signals)]
+}
+
+/** Operators stop the line for an app or a ring; what goes back by name is not stopped by it. */
+function lineStops(rollout: Rollout, view: RingView, fleet: FleetView, now: number): readonly Because[] {
+  const holds = rollout.back === true ? [] : holdsOn(fleet.line ?? [], view.ring, now)
+  return holds.length === 0 ? [] : [{ code: 'line-held', message: `${describeHolds(holds)}; conduct unhold lifts it` }]
 }
 
 interface Spread {
@@ -136,7 +151,10 @@ function firstRaise(
   spread: Spread,
   now: number,
 ): Plan {
-  const busy = placed.filter((node) => !isReady(node, target))
+  const busy = unwaived(
+    rollout,
+    placed.filter((node) => !isReady(node, target)),
+  )
   if (busy.length > 0) {
     return wait({ code: 'nodes-staging', message: 'waiting for nodes to stage the build', nodes: namesOf(busy) })
   }
@@ -153,10 +171,10 @@ function raiseOrWait(
 ): Plan | null {
   const mark = rollout.marks?.[view.ring]
   assert(mark !== undefined, 'a ring is marked before its cutoff rises')
-  const { cutoff, taken, stopped } = raise(placed, target, mark, spread)
+  const { cutoff, taken, stopped } = raise(placed, target, mark, { ...spread, waived: waivedNodes(rollout) })
   const because = stopped === null ? [] : [stopped]
   if (cutoff > target.cutoff) {
-    const bare = spread.barrier ? unstaged(placed, target) : []
+    const bare = spread.barrier ? unwaived(rollout, unstaged(placed, target)) : []
     if (bare.length > 0) {
       return wait({ code: 'barrier', message: 'nobody swaps before all have staged the build', nodes: namesOf(bare) })
     }
@@ -172,14 +190,14 @@ function advance(
   view: RingView,
   target: Target,
   placed: readonly Placed[],
-  limits: Spread & { readonly policy: Policy },
+  limits: Spread,
   signals: Signals,
   now: number,
 ): Plan {
   // Ordered everywhere at once (a restart, a build that ran there already): nothing is left for its shares to find out.
   if (target.cutoff === ALL && limits.share < 100) return passStage(rollout)
   const raised = raiseOrWait(rollout, view, target, placed, limits, now)
-  const missing = raised ?? unconverged(rollout, view, target, placed, limits.policy)
+  const missing = raised ?? unconverged(rollout, view, target, placed)
   if (missing === null) return settle(rollout, signals, now)
   // What was calm is no longer: its soak begins anew once it is again.
   const broken = missing.action.type === 'wait' && isSoaking(rollout)
@@ -187,13 +205,7 @@ function advance(
 }
 
 /** Who keeps the stage from having converged, or null. */
-function unconverged(
-  rollout: Rollout,
-  view: RingView,
-  target: Target,
-  placed: readonly Placed[],
-  policy: Policy,
-): Plan | null {
+function unconverged(rollout: Rollout, view: RingView, target: Target, placed: readonly Placed[]): Plan | null {
   const mark = rollout.marks?.[view.ring]
   assert(mark !== undefined, 'a ring is marked before its cutoff rises')
   const below = placed.filter(({ at }) => at < target.cutoff)
@@ -202,13 +214,16 @@ function unconverged(
     // A failure from before this rollout: it has to speak again first.
     return said === 'failed' && !hasFailed(node, target, mark) ? 'working' : said
   }
-  const working = below.filter((node) => state(node) === 'working' || state(node) === 'staged')
+  const blocking = unwaived(rollout, below)
+  const working = blocking.filter((node) => state(node) === 'working' || state(node) === 'staged')
   if (working.length > 0) {
     return wait({ code: 'nodes-working', message: 'waiting for nodes to swap and verify', nodes: namesOf(working) })
   }
-  const lost = below.filter((node) => state(node) === 'silent' || state(node) === 'failed')
-  if (lost.length > shareOf(policy.failureBudget, placed.length)) {
-    return wait({ code: 'nodes-silent', message: 'nodes are silent: no data is no success', nodes: namesOf(lost) })
+  // The budget is for failures: what nobody has heard of is no success, however few they are.
+  const silent = blocking.filter((node) => state(node) === 'silent')
+  if (silent.length > 0) {
+    const message = 'nodes are silent, and no data is no success; conduct waive NODE goes on without one'
+    return wait({ code: 'nodes-silent', message, nodes: namesOf(silent) })
   }
   return null
 }

@@ -1,5 +1,7 @@
 // Owns telling our own orders from those of others: what a rollout may write over, and what it must not.
+import type { LineHold } from '#fleet/hold.ts'
 import type { Hold, Rollout } from '#fleet/rollout.ts'
+import { ORPHAN } from './legality.ts'
 import { nextGeneration, orderOf } from './orders.ts'
 import type { Plan } from './plan.ts'
 import { isSettled, type RingView } from './standing.ts'
@@ -39,10 +41,20 @@ export function describeStanding({ ring, standing }: RingView): string {
   }
 }
 
+/** `the line is stopped by ben: database upgrade`. */
+export function describeHolds(holds: readonly LineHold[]): string {
+  return holds
+    .map(({ ring, by, reason, expires }) => {
+      const what = ring === null ? 'the line is stopped' : `${ring} is stopped`
+      return `${what} by ${by}${expires === null ? '' : ` until ${expires}`}: ${reason}`
+    })
+    .join('; ')
+}
+
 export function orphanHold(view: RingView, now: number): Hold {
   return {
     by: 'conduct',
-    code: 'orphan-write',
+    code: ORPHAN,
     reason: `${describeStanding(view)}: this rollout did not write it`,
     at: new Date(now).toISOString(),
   }

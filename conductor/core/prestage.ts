@@ -1,5 +1,6 @@
 // Owns bringing the build into cold ahead of time: which rings are staged before it is their turn.
 import type { Name } from '#fleet/build.ts'
+import { holdsOn } from '#fleet/hold.ts'
 import type { Rollout } from '#fleet/rollout.ts'
 import { orderOf, stageOrder } from './orders.ts'
 import { mayBeginOver } from './ownership.ts'
@@ -24,6 +25,7 @@ export function prestage(rollout: Rollout, fleet: FleetView, now: number): Plan 
     const due = when === 'start' || (when === 'previous' && index === 0)
     const view = fleet.rings[ring]
     if (!due || view === undefined || rollout.marks?.[ring] !== undefined || !isFit(rollout, view)) continue
+    if (rollout.back !== true && holdsOn(fleet.line ?? [], ring, now).length > 0) continue
     const order = orderOf('stage', view, stageOrder(rollout, view, now), [])
     const because = [{ code: 'prestaging', message: `${ring} brings ${rollout.build} into cold before its turn` }]
     return { action: { type: 'order', order }, because }

@@ -45,7 +45,7 @@ export function raise(
   placed: readonly Placed[],
   target: Target,
   mark: RingMark,
-  limits: { readonly share: number; readonly cap: number },
+  limits: { readonly share: number; readonly cap: number; readonly waived?: ReadonlySet<string> },
 ): Raise {
   const limit = cutoffOfShare(placed, limits.share)
   const isOut = (node: Placed): boolean => !isFree(node, target) && serviceOf(node, target, mark) !== 'serving'
@@ -57,7 +57,7 @@ export function raise(
     const here = next[i]
     if (here === undefined) break
     const group = next.filter(({ at }) => at === here.at)
-    const busy = group.filter((node) => !isReady(node, target))
+    const busy = group.filter((node) => !isReady(node, target) && limits.waived?.has(node.status.node) !== true)
     if (busy.length > 0) return { cutoff, taken: namesOf(taken), stopped: waitingFor(busy) }
     const costly = group.filter((node) => !isFree(node, target) && !isOut(node))
     // Nobody is taken where all are out already, however many others are out too.

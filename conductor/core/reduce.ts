@@ -1,7 +1,15 @@
 // Owns how a rollout changes: every event that can befall one, and the only function that applies it.
 import { assert, never } from '#fleet/assert.ts'
 import type { BuildId, Digest, Name } from '#fleet/build.ts'
-import { type BuildRef, type Hold, type RingMark, type Rollout, type Stage, TERMINAL_PHASES } from '#fleet/rollout.ts'
+import {
+  type BuildRef,
+  type Hold,
+  type RingMark,
+  type Rollout,
+  type Stage,
+  TERMINAL_PHASES,
+  type Waiver,
+} from '#fleet/rollout.ts'
 import type { Target } from '#fleet/target.ts'
 import type { Order } from './orders.ts'
 import { begunAt, moved, type StageEvent, staged, stepped } from './progress.ts'
@@ -13,11 +21,17 @@ export type RolloutEvent =
   | { readonly type: 'held'; readonly hold: Hold }
   | { readonly type: 'unheld' }
   | { readonly type: 'recallBegun'; readonly cause: string; readonly outcome: string }
+  /** Nodes that failed are asked once more: the orders that say so follow. */
+  | { readonly type: 'retried'; readonly attempt: number; readonly nodes: number }
+  | { readonly type: 'waived'; readonly waiver: Waiver }
+  | { readonly type: 'handedOver'; readonly to: string; readonly from: string; readonly by: string }
   | {
       readonly type: 'ended'
       readonly phase: 'done' | 'rolledBack' | 'aborted'
       readonly outcome: string
       readonly at: string
+      /** Left out: what made it turn back, if anything did. */
+      readonly cause?: string
     }
 
 /** What a rollout begins with. */
@@ -40,6 +54,8 @@ export interface Beginning {
   readonly prestage?: NonNullable<Rollout['prestage']>
   /** Of the rollout before: the next order is above them also where the key and every node have forgotten them. */
   readonly generations: Readonly<Record<string, number>>
+  /** To an older build by name: no hold of the line stops it. */
+  readonly back?: boolean
 }
 
 export function beginRollout({ at, ...beginning }: Beginning): Rollout {
@@ -82,7 +98,21 @@ export function reduce(rollout: Rollout, event: RolloutEvent): Rollout {
     case 'recallBegun':
       return { ...rollout, phase: 'recalling', hold: null, cause: event.cause, outcome: event.outcome }
     case 'ended':
-      return { ...rollout, phase: event.phase, endedAt: event.at, outcome: event.outcome, hold: null }
+      return {
+        ...rollout,
+        phase: event.phase,
+        endedAt: event.at,
+        outcome: event.outcome,
+        hold: null,
+        cause: event.cause ?? rollout.cause ?? null,
+      }
+    case 'retried':
+      assert(event.attempt > (rollout.attempt ?? 1), 'an attempt only rises')
+      return { ...rollout, attempt: event.attempt }
+    case 'waived':
+      return { ...rollout, waivers: [...(rollout.waivers ?? []), event.waiver] }
+    case 'handedOver':
+      return { ...rollout, commander: event.to }
     default:
       return never(event, 'rollout event')
   }

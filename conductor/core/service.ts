@@ -58,7 +58,9 @@ export function serviceOf(node: Placed, target: Target, mark: RingMark): Service
 export function hasFailed({ status, silent }: RosterNode, target: Target, mark: RingMark): boolean {
   if (stateOf({ status, silent }, target) !== 'failed') return false
   const heard = status.generation >= mark.began
-  if (refuses(status, target.build)) return heard || status.attempt >= target.attempt
+  // It was asked once more since (`conduct retry`), and has not answered yet.
+  if (status.attempt < target.attempt) return false
+  if (refuses(status, target.build)) return true
   // Parked: a verdict only of a node that was asked to run the build.
   return heard && place(target.salt, status.node) < target.cutoff
 }

@@ -3,6 +3,7 @@ import { formatDuration } from '#fleet/duration.ts'
 import type { Because, Rollout, Stage } from '#fleet/rollout.ts'
 import type { Plan, Signals } from './plan.ts'
 import { progressOf, stageOf } from './progress.ts'
+import { describeWaiver } from './waiver.ts'
 
 export const wait = (...because: readonly Because[]): Plan => ({ action: { type: 'wait' }, because })
 
@@ -12,10 +13,10 @@ export function rollBack(cause: string, outcome: string, because: readonly Becau
 
 export function passStage(rollout: Rollout): Plan {
   if (rollout.stage + 1 < rollout.stages.length) return { action: { type: 'nextStage' }, because: [] }
-  return {
-    action: { type: 'end', phase: 'done', outcome: `${rollout.build} runs on every ring of the plan` },
-    because: [],
-  }
+  const without = (rollout.waivers ?? []).map(describeWaiver)
+  const but = without.length === 0 ? '' : `, not counting ${without.slice(0, 5).join(', ')}`
+  const outcome = `${rollout.build} runs on every ring of the plan${but}`
+  return { action: { type: 'end', phase: 'done', outcome }, because: [] }
 }
 
 /** What gates could not tell, as reasons to wait. */

@@ -1,6 +1,7 @@
 // Owns what the conductor sees of a fleet: the order that stands in each ring, who is there, and how much may be out at once.
 import type { Name } from '#fleet/build.ts'
 import { type ErrorCode, FleetError } from '#fleet/errors.ts'
+import type { LineHold } from '#fleet/hold.ts'
 import type { TargetView } from '#fleet/ports.ts'
 import type { RosterNode } from '#fleet/roster.ts'
 import { ALL, type BareOrder, type Target, targetOfBare } from '#fleet/target.ts'
@@ -44,6 +45,8 @@ export interface RingView {
 export interface FleetView {
   readonly rings: Readonly<Record<string, RingView>>
   readonly policy: Policy
+  /** Holds of the line, also those that have expired; left out: none. */
+  readonly line?: readonly LineHold[]
 }
 
 /** Reads a target key as the conductor must: nothing that stands there is an error, it is a fact to act on. */

@@ -2,7 +2,7 @@
 
 import { progressOf, stageOf } from '#conductor/core/progress.ts'
 import { type RolloutEvent, reduce } from '#conductor/core/reduce.ts'
-import type { HistoryEntry, Lease, Ledger, LedgerView } from '#fleet/ports.ts'
+import type { AsideWrite, HistoryEntry, Lease, Ledger, LedgerView } from '#fleet/ports.ts'
 import type { Rollout } from '#fleet/rollout.ts'
 import { writeTarget } from '#fleet/wire.ts'
 
@@ -16,6 +16,8 @@ export interface Deed {
   readonly told: readonly Told[]
   /** Ids of requests that this settles. */
   readonly answered: readonly string[]
+  /** Keys beside the rollouts that it writes. */
+  readonly aside?: readonly AsideWrite[]
 }
 
 /**
@@ -26,7 +28,7 @@ export interface Deed {
 export async function execute(
   world: { readonly ledger: Ledger; readonly lease: Lease },
   seen: LedgerView,
-  { rollout, events, told, answered }: Deed,
+  { rollout, events, told, answered, aside = [] }: Deed,
   signal: AbortSignal,
 ): Promise<Rollout | null> {
   const after = rollout === null ? null : events.reduce(reduce, rollout)
@@ -34,8 +36,16 @@ export async function execute(
   for (const event of events) {
     if (event.type === 'ordered') targets[event.order.ring] = writeTarget(event.order.target)
   }
-  await world.ledger.commit(world.lease, seen, { targets, rollout: after, events: told, answered }, signal)
+  const advances = rollout?.back !== true && events.some(isAdvance)
+  const change = { targets, rollout: after, events: told, answered, advances, aside }
+  await world.ledger.commit(world.lease, seen, change, signal)
   return after
+}
+
+/** Whether an event brings a build further, which no hold of the line may be overtaken by. */
+function isAdvance(event: RolloutEvent): boolean {
+  if (event.type === 'ordered') return event.order.kind === 'stage' || event.order.kind === 'raise'
+  return event.type === 'stagePassed' || event.type === 'retried'
 }
 
 /** What the history says of each event that befell a rollout. */
@@ -60,6 +70,9 @@ const NAMES: Readonly<Record<RolloutEvent['type'], string>> = {
   unheld: 'unheld',
   recallBegun: 'rollback-begun',
   ended: 'ended',
+  retried: 'retried',
+  waived: 'waived',
+  handedOver: 'handed-over',
 }
 
 function factsOf(event: RolloutEvent, rollout: Rollout): Readonly<Record<string, unknown>> {
@@ -92,6 +105,12 @@ function factsOf(event: RolloutEvent, rollout: Rollout): Readonly<Record<string,
         build: rollout.build,
         ...(event.phase === 'done' && { ...placeOf(rollout), ...lastedOf(rollout, event.at) }),
       }
+    case 'retried':
+      return { build: rollout.build, attempt: event.attempt, nodes: event.nodes }
+    case 'waived':
+      return { node: event.waiver.node, reason: event.waiver.reason }
+    case 'handedOver':
+      return { to: event.to, from: event.from }
   }
 }
 

@@ -6,6 +6,7 @@ import { FleetError, isFleetError } from '#fleet/errors.ts'
 import type { Clock, Ledger, LedgerView, StatusBoard } from '#fleet/ports.ts'
 import type { Rollout } from '#fleet/rollout.ts'
 import type { RosterNode } from '#fleet/roster.ts'
+import { lineIn } from '#fleet/wire.ts'
 
 export interface Observation {
   readonly ledger: LedgerView
@@ -35,7 +36,8 @@ export async function observe(
     const standing = readStanding(ledger.targets[ring], app, ring)
     return [ring, { ring, standing, nodes: rosters.get(ring) ?? [] }]
   })
-  return { ledger, rollout: ledger.rollout?.record ?? null, fleet: { policy, rings: Object.fromEntries(views) } }
+  const line = lineIn(ledger.hold?.raw ?? null)
+  return { ledger, rollout: ledger.rollout?.record ?? null, fleet: { policy, rings: Object.fromEntries(views), line } }
 }
 
 /** The view of a ring that was observed. */

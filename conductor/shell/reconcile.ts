@@ -1,6 +1,7 @@
 // Owns driving a rollout: observe, plan, execute, again, until it is over, held, out of time, or taken away.
 
 import { execution } from '#conductor/core/execution.ts'
+import { PAUSED } from '#conductor/core/legality.ts'
 import { ALWAYS_OPEN, NO_SIGNALS, type Plan, plan } from '#conductor/core/plan.ts'
 import { stageOf } from '#conductor/core/progress.ts'
 import { isOver, type RolloutEvent } from '#conductor/core/reduce.ts'
@@ -104,7 +105,7 @@ async function turn(driving: Driving, rings: readonly Name[], smoke: Smoke, sign
   const at = new Date(now).toISOString()
   const world = { ledger, lease }
 
-  const asked = answerRequests(observed, driving.policy, at)
+  const asked = await answerRequests(ledger, observed, driving.policy, at, signal)
   if (asked !== null) {
     const after = (await execute(world, observed.ledger, asked.deed, signal)) ?? rollout
     return seen(observed, after, { action: { type: 'wait' }, because: [] }, asked.policy, true)
@@ -127,7 +128,8 @@ async function turn(driving: Driving, rings: readonly Name[], smoke: Smoke, sign
 function seen(observed: Observation, rollout: Rollout, next: Plan, policy: Policy, wrote: boolean): Turned {
   const turn = { observed, rollout, because: next.because, trouble: null }
   if (isOver(rollout)) return { turn, end: wrote ? null : 'over', again: true, policy }
-  const held = rollout.hold !== null && rollout.phase !== 'recalling' && !wrote
+  // A pause is waited out: whoever resumes finds somebody who goes on.
+  const held = rollout.hold !== null && rollout.hold.code !== PAUSED && rollout.phase !== 'recalling' && !wrote
   return { turn, end: held ? 'held' : null, again: wrote, policy }
 }
 

@@ -119,7 +119,7 @@ test('--json is one document on stdout for every reading verb, errors too', asyn
   }
   const released = await json('release')
   assert.equal(released.code, 0)
-  assert.deepEqual(Object.keys(released.document), ['app', 'rings', 'rollout', 'lease', 'result'])
+  assert.deepEqual(Object.keys(released.document), ['app', 'rings', 'rollout', 'lease', 'holds', 'result'])
   const { document: status } = await json('status')
   const ring = (status.rings as Record<string, unknown>[])[0]
   assert.deepEqual(Object.keys((ring?.counts ?? {}) as object).sort(), [

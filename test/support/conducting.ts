@@ -76,8 +76,7 @@ class LiveNode extends SimNode {
         (bare === null && target.generation === this.accepted.generation)
       )
         return
-      if (this.phase === 'parked' && target.build !== this.accepted.build) this.phase = 'idle'
-      this.accepted = target
+      this.accept(target)
     } catch {
       // Last good kept, as a puller does.
     }

@@ -65,12 +65,20 @@ export class SimNode {
     this.said = this.status()
   }
 
+  /** Takes an order; a higher attempt at what it refuses ends the refusal. */
+  accept(order: Target): void {
+    const another = order.recall || order.build !== this.accepted.build || order.attempt > this.accepted.attempt
+    if (this.phase === 'parked' && another) this.phase = 'idle'
+    if (order.attempt > this.accepted.attempt && this.refusal?.build === order.build) this.refusal = null
+    this.accepted = order
+  }
+
   /** What it would say of itself now. */
   status(): NodeStatus {
     const { phase, hot, cold, refusal } = this
-    const { generation, rollout } = this.accepted
+    const { generation, rollout, attempt } = this.accepted
     const names = { app: APP, ring: RING, node: this.name }
-    const rest = { armed: true, attempt: 1, at: '', troubles: [], progress: null }
+    const rest = { armed: true, attempt, at: '', troubles: [], progress: null }
     return { ...names, ...rest, phase, hot, cold, generation, rollout, refusal }
   }
 
@@ -244,9 +252,7 @@ export class Simulation {
 
   deliver(node: SimNode): void {
     if (this.order.generation <= node.accepted.generation) return
-    const another = this.order.recall || this.order.build !== node.accepted.build
-    if (node.phase === 'parked' && another) node.phase = 'idle'
-    node.accepted = this.order
+    node.accept(this.order)
   }
 
   /** Everybody hears, works and says, conductor included, until the rollout is over. */

@@ -281,17 +281,11 @@ test('whoever joins, leaves or falls silent: exposure never falls on the way for
 })
 
 test('a restart is one order to the whole ring: its shares are passed, and only the last one soaks', () => {
-  const sim = through(
-    [
-      { share: 50, soakSeconds: 600 },
-      { share: 100, soakSeconds: 30 },
-    ],
-    {
-      before: settledOn(C, B),
-      hot: C,
-      cold: B,
-    },
-  )
+  const stages = [
+    { share: 50, soakSeconds: 600 },
+    { share: 100, soakSeconds: 30 },
+  ]
+  const sim = through(stages, { before: settledOn(C, B), hot: C, cold: B })
   sim.rollout = { ...sim.rollout, activation: 'r-now', fallbacks: { [RING]: { build: B, manifest: digestFor(B) } } }
   const began = sim.now
   live(sim, 'it ends', () => isOver(sim.rollout))
