@@ -2,6 +2,7 @@
 import * as v from 'valibot'
 import { NAME, type Name } from '#fleet/build.ts'
 import { RESERVED_RINGS } from '#fleet/keys.ts'
+import { gatesSchema } from './config-gates.ts'
 
 const text = v.pipe(v.string(), v.minLength(1, 'must not be empty'))
 const name = v.pipe(
@@ -64,7 +65,7 @@ export const conductSchema = v.strictObject({
   maxUnavailable: v.optional(percent, '33%'),
   failureBudget: v.optional(percent, '10%'),
   waveSeconds: v.optional(seconds, 60),
-  gates: v.optional(v.array(v.looseObject({ name: text }))),
+  gates: v.optional(gatesSchema, []),
   schedule: v.optional(text),
 })
 
@@ -86,7 +87,6 @@ export function unheeded(config: ConductConfig): readonly string[] {
     plan.some(({ shares }) => shares !== undefined) && 'shares',
     plan.some(({ soakSeconds }) => soakSeconds !== undefined) && 'soakSeconds',
     plan.some(({ smoke }) => smoke !== undefined) && 'smoke',
-    config.gates !== undefined && 'gates',
     config.schedule !== undefined && 'schedule',
   ]
   return keys.filter((key) => key !== false)

@@ -1,5 +1,6 @@
 // Owns the rollout: one journey of a build through the rings, its phases and the record that any conductor can resume from.
 import type { BuildId, Digest, Name } from './build.ts'
+import type { GateMark } from './gate.ts'
 
 export const ROLLOUT_PHASES = [
   'staging',
@@ -35,6 +36,8 @@ export interface Because {
 export interface Stage {
   readonly ring: Name
   readonly share: number
+  /** Names of the gates that must pass before it is left. */
+  readonly gates?: readonly string[]
 }
 
 /** A build and the digest of its manifest: what an order names. */
@@ -90,4 +93,6 @@ export interface Rollout {
   readonly adopt?: boolean
   /** Rings that ran the build already when it began: there it is ordered on every node at once, which takes nobody out of service. */
   readonly there?: readonly string[]
+  /** What each gate said last of the stage in hand, in the order of their names. */
+  readonly verdicts?: readonly GateMark[]
 }

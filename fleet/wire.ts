@@ -6,6 +6,7 @@ import { type NodeStatus, PHASES } from './node-status.ts'
 import type { CatalogEntry, HistoryEntry, LeaseNote, Pin, Request } from './ports.ts'
 import { ROLLOUT_PHASES, type Rollout } from './rollout.ts'
 import { ALL, type BareOrder, readBare, type Target } from './target.ts'
+import { gateMark } from './wire-gates.ts'
 
 /** Version of every record that this program writes and the highest that it reads. */
 const WIRE_VERSION = 1
@@ -79,8 +80,6 @@ const statusSchema = v.object({
   progress: v.optional(v.nullable(v.object({ doneBytes: count, totalBytes: count })), null),
 })
 
-const artifactSchema = v.object({ digest, bytes: count })
-
 const catalogSchema = v.object({
   v: version,
   app: name,
@@ -90,7 +89,7 @@ const catalogSchema = v.object({
   by: line,
   manifest: digest,
   treeDigest: digest,
-  artifact: artifactSchema,
+  artifact: v.object({ digest, bytes: count }),
   checks: v.optional(v.record(v.string(), line), {}),
   good: v.optional(v.record(v.string(), line), {}),
   quarantine: v.optional(v.nullable(v.object({ by: line, reason: line, at: line })), null),
@@ -129,6 +128,7 @@ const rolloutSchema = v.object({
   activation: v.optional(v.nullable(line), null),
   adopt: v.optional(v.boolean(), false),
   there: v.optional(v.array(line), []),
+  verdicts: v.optional(v.array(gateMark), []),
 })
 
 const leaseSchema = v.object({ v: version, holder: line, since: line, rollout: v.nullable(line), reason: line })

@@ -132,15 +132,15 @@ const PHASES: Readonly<Record<string, string>> = {
 }
 
 export function renderRollout(rollout: RolloutPicture, paint: Paint, nowMs: number): readonly string[] {
-  const { id, build, by, phase, startedAt, endedAt, stage, outcome, hold, because } = rollout
+  const { id, build, by, phase, startedAt, endedAt, stage, outcome, hold, gates, because } = rollout
   const where = endedAt === null && stage.of > 1 ? ` at ${stage.ring} (stage ${stage.index + 1} of ${stage.of})` : ''
   const time = lasted(startedAt, endedAt, nowMs)
   const when = endedAt === null ? `for ${time}` : `${ageOf(endedAt, nowMs)} ago after ${time}`
   const lines = [`Rollout ${id} of ${paint.bold(build)} by ${plain(by)} ${PHASES[phase] ?? phase}${where}, ${when}.`]
   if (outcome !== null && phase !== 'done') lines.push(`  ${plain(outcome)}.`)
   if (hold !== null) lines.push(`  ${paint.red('On hold')} by ${plain(hold.by)} (${hold.code}): ${plain(hold.reason)}.`)
+  if (gates.length > 0) lines.push(`  Gates: ${gates.map(({ gate, verdict }) => `${gate} ${verdict}`).join(', ')}.`)
   for (const why of because) lines.push(`  ${capital(renderBecause(why))}.`)
-
   return lines
 }
 

@@ -1,7 +1,8 @@
 // Owns the settings of one command line: the config file, what options and environment put over it, and which rings it is about.
 import { existsSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { type ConductConfig, CUSTOMARY_RINGS, configuredRings, unheeded } from '#conductor/config.ts'
+import type { Gate } from '#conductor/core/gates.ts'
 import type { Policy } from '#conductor/core/standing.ts'
 import { isName, type Name } from '#fleet/build.ts'
 import { FleetError } from '#fleet/errors.ts'
@@ -17,6 +18,9 @@ export interface Settings {
   /** Null when neither options nor config name any. */
   readonly rings: readonly Name[] | null
   readonly policy: Policy
+  readonly gates: readonly Gate[]
+  /** Where commands of the plan are looked for: the folder of the config file, or that of whoever typed. */
+  readonly dir: string
   readonly unheeded: readonly string[]
 }
 
@@ -52,6 +56,8 @@ export function readSettings(common: Common, place: Place, read: (path: string |
     store: storeOf(config, common, place.cwd),
     rings: rings.length > 0 ? inOrder(rings, configuredRings(config) ?? CUSTOMARY_RINGS) : configuredRings(config),
     policy: { maxUnavailable, failureBudget, waveMs: waveSeconds * 1_000, allAtOnce: false },
+    gates: config.gates,
+    dir: path === null ? place.cwd : dirname(path),
     unheeded: unheeded(config),
   }
 }

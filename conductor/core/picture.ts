@@ -1,13 +1,14 @@
 // Owns the picture of an app that `status --json` promises: every ring, every node in one count, and why the rollout stands where it stands.
 import type { Name } from '#fleet/build.ts'
 import { ERRORS, type ErrorCode } from '#fleet/errors.ts'
+import type { GateMark } from '#fleet/gate.ts'
 import type { CatalogEntry, LeaseNote } from '#fleet/ports.ts'
 import type { Because, Hold, Rollout } from '#fleet/rollout.ts'
 import { type Counts, countNodes, type NodeState, stateOf } from '#fleet/roster.ts'
 import type { Target } from '#fleet/target.ts'
 import { type Force, forceIn, isForeign, isRegressed } from './force.ts'
 import { describeStanding } from './ownership.ts'
-import { ALWAYS_OPEN, NO_SIGNALS, plan } from './plan.ts'
+import { ALWAYS_OPEN, plan } from './plan.ts'
 import { isOver } from './reduce.ts'
 import { type FleetView, highestGeneration, isSettled, type RingView } from './standing.ts'
 
@@ -63,6 +64,8 @@ export interface RolloutPicture {
   readonly startedAt: string
   readonly endedAt: string | null
   readonly outcome: string | null
+  /** What the gates of the stage in hand said last. */
+  readonly gates: readonly GateMark[]
   readonly because: readonly Because[]
 }
 
@@ -222,6 +225,7 @@ function pictureRollout(rollout: Rollout, seen: Seen): RolloutPicture {
     startedAt,
     endedAt,
     outcome,
+    gates: rollout.verdicts ?? [],
     because: becauseOf(rollout, seen),
   }
 }
@@ -231,7 +235,7 @@ function becauseOf(rollout: Rollout, { fleet, lease, now }: Seen): readonly Beca
   if (isOver(rollout)) return []
   const known = [...rollout.stages.map(({ ring }) => ring), ...Object.keys(rollout.marks ?? {})]
   if (known.some((ring) => fleet.rings[ring] === undefined)) return []
-  const { because } = plan(rollout, fleet, NO_SIGNALS, ALWAYS_OPEN, now)
+  const { because } = plan(rollout, fleet, { verdicts: rollout.verdicts ?? [] }, ALWAYS_OPEN, now)
   if (lease !== null) return because
   const verb = rollout.phase === 'recalling' ? 'conduct rollback' : `conduct release ${rollout.build}`
   return [{ code: 'no-driver', message: `nobody drives this rollout: ${verb} goes on with it` }, ...because]

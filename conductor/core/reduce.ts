@@ -1,14 +1,18 @@
 // Owns how a rollout changes: every event that can befall one, and the only function that applies it.
 import { assert, never } from '#fleet/assert.ts'
 import type { BuildId, Digest, Name } from '#fleet/build.ts'
+import type { GateMark } from '#fleet/gate.ts'
 import { type BuildRef, type Hold, type RingMark, type Rollout, type Stage, TERMINAL_PHASES } from '#fleet/rollout.ts'
 import type { Target } from '#fleet/target.ts'
+import { marksWith } from './judged.ts'
 import type { Order } from './orders.ts'
 
 export type RolloutEvent =
   /** An order was written. `prior` is the fallback that stood in the ring before this rollout's first. */
   | { readonly type: 'ordered'; readonly order: Order; readonly prior: BuildRef | null }
   | { readonly type: 'stagePassed' }
+  /** A gate of the stage in hand said something new. */
+  | { readonly type: 'judged'; readonly mark: GateMark }
   | { readonly type: 'held'; readonly hold: Hold }
   | { readonly type: 'unheld' }
   | { readonly type: 'recallBegun'; readonly cause: string; readonly outcome: string }
@@ -67,7 +71,9 @@ export function reduce(rollout: Rollout, event: RolloutEvent): Rollout {
     case 'stagePassed':
       assert(rollout.phase !== 'recalling', 'a recall passes no stage')
       assert(rollout.stage + 1 < rollout.stages.length, 'there is a next stage')
-      return { ...rollout, stage: rollout.stage + 1, phase: 'staging' }
+      return { ...rollout, stage: rollout.stage + 1, phase: 'staging', verdicts: [] }
+    case 'judged':
+      return { ...rollout, verdicts: marksWith(rollout.verdicts ?? [], event.mark) }
     case 'held':
       return { ...rollout, hold: event.hold }
     case 'unheld':

@@ -50,6 +50,7 @@ export function tell(rollout: Rollout, events: readonly RolloutEvent[], by: stri
 const NAMES: Readonly<Record<RolloutEvent['type'], string>> = {
   ordered: 'ordered',
   stagePassed: 'stage-passed',
+  judged: 'gate-judged',
   held: 'held',
   unheld: 'unheld',
   recallBegun: 'rollback-begun',
@@ -65,6 +66,11 @@ function factsOf(event: RolloutEvent, rollout: Rollout): Readonly<Record<string,
     }
     case 'stagePassed':
       return { ring: rollout.stages[rollout.stage]?.ring ?? null }
+    case 'judged': {
+      const { gate, verdict, reason, message } = event.mark
+      const { ring, share } = rollout.stages[rollout.stage] ?? { ring: null, share: null }
+      return { ring, stage: rollout.stage, share, gate, verdict, reason, message }
+    }
     case 'held':
       return { code: event.hold.code, reason: event.hold.reason }
     case 'unheld':

@@ -1,7 +1,8 @@
 // Owns driving a rollout: observe, plan, execute, again, until it is over, held, out of time, or taken away.
 
 import { execution } from '#conductor/core/execution.ts'
-import { ALWAYS_OPEN, NO_SIGNALS, type Plan, plan } from '#conductor/core/plan.ts'
+import type { GateReader } from '#conductor/core/gates.ts'
+import { ALWAYS_OPEN, type Plan, plan } from '#conductor/core/plan.ts'
 import { isOver, type RolloutEvent } from '#conductor/core/reduce.ts'
 import type { Policy } from '#conductor/core/standing.ts'
 import type { Name } from '#fleet/build.ts'
@@ -9,6 +10,7 @@ import { FleetError } from '#fleet/errors.ts'
 import type { Catalog, Clock, Lease, Ledger, StatusBoard } from '#fleet/ports.ts'
 import type { Because, Rollout } from '#fleet/rollout.ts'
 import { execute, tell } from './execute.ts'
+import { Gating, UNGATED } from './gating.ts'
 import { Bell, isPassing, type Observation, observe } from './observe.ts'
 import { answerRequests } from './requests.ts'
 
@@ -23,6 +25,8 @@ export interface Driving {
   /** Monotonic milliseconds at which to stop waiting; the rollout stays where it is. */
   readonly deadlineMs: number
   readonly by: string
+  /** The gates of the stages; left out, nothing is asked. */
+  readonly gates?: GateReader | null
   /** Called after every look and every write. */
   readonly onTurn: (turn: Turn) => void
 }
@@ -54,13 +58,14 @@ export async function drive(driving: Driving, rings: readonly Name[], signal: Ab
   const inner = new AbortController()
   const both = AbortSignal.any([signal, lease.lost, inner.signal])
   const bell = new Bell(board, rings, clock, TICK_MS, both)
+  const gating = driving.gates ? new Gating(driving.gates) : null
   let last: Turn | null = null
   let policy = driving.policy
   try {
     for (;;) {
       both.throwIfAborted()
       try {
-        const turned = await turn({ ...driving, policy }, rings, both)
+        const turned = await turn({ ...driving, policy }, rings, gating, both)
         last = turned.turn
         policy = turned.policy
         driving.onTurn(last)
@@ -89,7 +94,12 @@ interface Turned {
   readonly policy: Policy
 }
 
-async function turn(driving: Driving, rings: readonly Name[], signal: AbortSignal): Promise<Turned> {
+async function turn(
+  driving: Driving,
+  rings: readonly Name[],
+  gating: Gating | null,
+  signal: AbortSignal,
+): Promise<Turned> {
   const { app, clock, lease, ledger } = driving
   const observed = await observe(driving, { app, rings, policy: driving.policy }, signal)
   const { rollout } = observed
@@ -105,10 +115,13 @@ async function turn(driving: Driving, rings: readonly Name[], signal: AbortSigna
   }
   if (isOver(rollout)) return seen(observed, rollout, { action: { type: 'wait' }, because: [] }, driving.policy, false)
 
-  const next = plan(rollout, observed.fleet, NO_SIGNALS, ALWAYS_OPEN, now)
-  const events = execution(observed.fleet, next.action, at)
+  const gated = (await gating?.look(rollout, observed.fleet, now, signal)) ?? UNGATED
+  const next = plan(rollout, observed.fleet, gated.signals, ALWAYS_OPEN, now)
+  const events = [...gated.events, ...execution(observed.fleet, next.action, at)]
   if (events.length === 0) return seen(observed, rollout, next, driving.policy, false)
-  const told = tell(rollout, events, driving.by, at)
+  const heard = events.filter((event) => gating?.isTold(event) !== false)
+  const kept = gating?.closing(rollout, next.action, gated, driving.by, at) ?? []
+  const told = [...kept, ...tell(rollout, heard, driving.by, at)]
   const after = (await execute(world, observed.ledger, { rollout, events, told, answered: [] }, signal)) ?? rollout
   await record(driving, rollout, events, at, signal)
   // What still holds back the next step is said when nothing is left to do but wait.
