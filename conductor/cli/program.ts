@@ -1,6 +1,7 @@
 // Owns the command line of `conduct`: its verbs, options and help texts, and nothing of what they do.
 import { Command, CommanderError, InvalidArgumentError, type OutputConfiguration } from 'commander'
 import { isBuildId } from '#fleet/build.ts'
+import { gateBacktest } from './gate.ts'
 import { publish } from './publish.ts'
 import { release } from './release.ts'
 import { rollback } from './rollback.ts'
@@ -190,6 +191,17 @@ function createProgram(invoke: (invocation: Invocation) => void, streams: Output
     .description('list what happened, newest first')
     .option('--limit <n>', 'how many entries', count, 30)
   verb('history', told, (bench, options) => history(bench, { limit: Number(options.limit) }))
+
+  const gates = program.command('gate').description('look into the gates of the config')
+  const replayed = reading(gates.command('backtest'))
+    .argument('[gate]', 'a gate of the config (default: all)')
+    .description(
+      'say what the gates, as they are now, would have said in past rollouts; tells of one that never had data',
+    )
+    .option('--limit <n>', 'how many rollouts', count, 20)
+  verb('gate backtest', replayed, (bench, options, [gate]) =>
+    gateBacktest(bench, { gate: gate ?? null, limit: Number(options.limit) }),
+  )
 
   const demonstrated = program
     .command('demo')

@@ -141,6 +141,8 @@ function sentence({ event, facts }: HistoryEntry): string {
       return `${ordered(fact, facts.roster)} (generation ${fact('generation')})`
     case 'stage-passed':
       return `ring ${fact('ring')} is done (${fact('rollout')})`
+    case 'gate-judged':
+      return `gate ${fact('gate')} in ${fact('ring')} (${fact('share')} %) says ${fact('verdict')}${reasonOf(facts.message)}`
     case 'held':
       return `put ${fact('rollout')} on hold: ${fact('reason')}`
     case 'rollback-begun':

@@ -68,13 +68,16 @@ async function historyOf(fleet: Conducting): Promise<readonly Told[]> {
 
 test('a build that is healthy but fails requests is taken back by its gate, and the history keeps the samples', async (t) => {
   const { fleet, exporter, prometheus, config } = await begin(t)
-  const flags = await config([errors(prometheus, { max: 0.1 })])
+  const typo = { ...errors(prometheus, { max: 1, onNoData: 'pass' }), name: 'typo', query: 'web_erors_total' }
+  const flags = await config([errors(prometheus, { max: 0.1 }), typo])
   await exporter.say({ errors: { [A]: 0.02, [B]: 0.02, [C]: 0.6 } })
   await fleet.publish(B)
   const good = await fleet.conduct('release', B, ...flags)
   assert.equal(good.code, 0, good.stdout + good.stderr)
   assert.ok(fleet.nodes.every(({ hot }) => hot === B))
-  const passed = (await historyOf(fleet)).find(({ event, facts }) => event === 'gate-judged' && facts.end === true)
+  const ends = (told: readonly Told[]) =>
+    told.find(({ event, facts }) => event === 'gate-judged' && facts.gate === 'errors' && facts.end === true)
+  const passed = ends(await historyOf(fleet))
   assert.equal(passed?.facts.verdict, 'pass')
   const rows = passed?.facts.samples as readonly (readonly (number | string)[])[]
   assert.ok(
@@ -89,13 +92,34 @@ test('a build that is healthy but fails requests is taken back by its gate, and 
   assert.ok(fleet.nodes.every(({ hot }) => hot === B))
   assert.ok(fleet.nodes.filter(({ swaps }) => swaps > 2).length < 3, 'not all of the ring met it')
   const told = (await historyOf(fleet)).filter(({ facts }) => facts.rollout !== passed?.facts.rollout)
-  const fail = told.find(({ event, facts }) => event === 'gate-judged' && facts.end === true)
+  const fail = ends(told)
   assert.equal(fail?.facts.verdict, 'fail')
   const turned = told.find(({ event }) => event === 'rollback-begun')
   const lastMs = Date.parse(turned?.at ?? '') - Date.parse(fail?.at ?? '')
   assert.equal(lastMs, 0, 'the samples are kept in the transaction that turned it back')
   const refused = await fleet.conduct('release', C, ...flags)
   assert.match(refused.stderr, /c-build is under quarantine by conduct: errors: 0\.\d+ is above the limit of 0\.1/)
+
+  const stricter = await config([errors(prometheus, { max: 0.01 }), typo])
+  const replayed = await fleet.conduct('gate', 'backtest', ...stricter.slice(2))
+  assert.equal(replayed.code, 0, replayed.stderr)
+  assert.match(replayed.stdout, /^errors: 1 stage would fail that did not then in 2 rollouts\.$/m)
+  assert.match(replayed.stdout, /c-build +rolledBack +production 100% +fail +fail +0\.\d+ is above the limit of 0\.01/)
+  assert.match(replayed.stdout, /b-build +done +production 100% +pass +fail +0\.02\d* is above the limit of 0\.01/)
+  assert.match(replayed.stdout, /^typo never had data in 2 rollouts: look at its query, it protects nobody\.$/m)
+  const one = await fleet.conduct('gate', 'backtest', 'typo', '--json', ...stricter.slice(2))
+  const { gates } = JSON.parse(one.stdout) as { gates: { gate: string; neverHadData: boolean }[] }
+  assert.deepEqual(
+    gates.map(({ gate, neverHadData }) => [gate, neverHadData]),
+    [['typo', true]],
+  )
+  const unknown = await fleet.conduct('gate', 'backtest', 'eror', ...stricter.slice(2))
+  assert.equal(unknown.code, 2)
+  assert.match(unknown.stderr, /the config has no gate eror, there are errors and typo/)
+  assert.match(
+    (await fleet.conduct('history')).stdout,
+    /gate errors in production \(100 %\) says fail: 0\.\d+ is above/,
+  )
 })
 
 test('without data the rollout waits, status says by name which gate has none, and it goes on once there is', async (t) => {
