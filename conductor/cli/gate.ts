@@ -2,6 +2,7 @@
 
 import { type Backtest, backtest, type Replay } from '#conductor/core/backtest.ts'
 import type { PastRollout } from '#conductor/core/past.ts'
+import { askAgain } from '#conductor/shell/live.ts'
 import { readPast } from '#conductor/shell/past.ts'
 import { FleetError } from '#fleet/errors.ts'
 import { plain } from './reporter.ts'
@@ -10,18 +11,22 @@ import type { Bench } from './world.ts'
 
 export async function gateBacktest(
   bench: Bench,
-  options: { readonly gate: string | null; readonly limit: number },
+  options: { readonly gate: string | null; readonly limit: number; readonly live: boolean },
 ): Promise<number> {
   const { app, ports, report, signal } = bench
   const gates = options.gate === null ? bench.gates : bench.gates.filter(({ name }) => name === options.gate)
   if (gates.length === 0) throw new FleetError('USAGE', missing(bench, options.gate))
-  const past = (await readPast(ports, signal)).filter(({ stages }) => stages.length > 0)
-  const tests = gates.map((gate) => limited(backtest(gate, past), past.slice(0, options.limit)))
+  const kept = await readPast(ports, signal)
+  const tests: Backtest[] = []
+  for (const gate of gates) {
+    const past = options.live ? await askAgain(gate, kept, { app, ...options }, ports.metrics, signal) : kept
+    tests.push(limited(backtest(gate, past), kept.slice(0, options.limit)))
+  }
   if (report.json) {
-    report.document({ app, rollouts: Math.min(past.length, options.limit), gates: tests })
+    report.document({ app, rollouts: Math.min(kept.length, options.limit), gates: tests })
     return 0
   }
-  if (past.length === 0) report.result(`No gate was read in any rollout of ${app} yet: there is nothing to replay.`)
+  if (kept.length === 0) report.result(`Nothing was released to ${app} yet: there is nothing to replay.`)
   else for (const one of tests) for (const line of linesOf(one, report.paint.dim)) report.result(line)
   return 0
 }
@@ -43,13 +48,14 @@ function limited(test: Backtest, shown: readonly PastRollout[]): Backtest {
 }
 
 function linesOf({ gate, replays, neverHadData }: Backtest, dim: (text: string) => string): readonly string[] {
-  if (replays.length === 0) return [`${gate}: it was not read in any of these rollouts.`, '']
+  if (replays.length === 0)
+    return [`${gate}: nothing of it was kept in any of these rollouts; --live asks Prometheus for their time.`, '']
   const rows = replays.map((one) => [
     one.rollout,
     one.build,
     one.outcome ?? 'open',
     `${one.ring} ${one.share}%`,
-    one.said,
+    one.said ?? '-',
     one.wouldSay,
     why(one),
   ])
@@ -68,7 +74,9 @@ function why({ message, reads }: Replay): string {
 /** How today's verdicts differ from those of then. */
 function changes(replays: readonly Replay[]): string {
   const parts = (['fail', 'pass', 'inconclusive'] as const).flatMap((now) => {
-    const count = replays.filter((one) => one.wouldSay === now && one.said !== now).length
+    const count = replays.filter(
+      (one) => one.wouldSay === now && one.said !== now && (one.said !== null || now !== 'pass'),
+    ).length
     return count === 0
       ? []
       : [`${counted(count, 'stage')} would ${now === 'inconclusive' ? 'hold' : now} that did not then`]

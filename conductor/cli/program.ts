@@ -199,8 +199,9 @@ function createProgram(invoke: (invocation: Invocation) => void, streams: Output
       'say what the gates, as they are now, would have said in past rollouts; tells of one that never had data',
     )
     .option('--limit <n>', 'how many rollouts', count, 20)
+    .option('--live', 'ask Prometheus for the time of rollouts that kept nothing of a gate, with .+ for {{nodes}}')
   verb('gate backtest', replayed, (bench, options, [gate]) =>
-    gateBacktest(bench, { gate: gate ?? null, limit: Number(options.limit) }),
+    gateBacktest(bench, { gate: gate ?? null, limit: Number(options.limit), live: options.live === true }),
   )
 
   const demonstrated = program

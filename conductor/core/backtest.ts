@@ -13,8 +13,8 @@ export interface Replay {
   readonly at: string
   readonly ring: string
   readonly share: number
-  /** What it said when the stage ended. */
-  readonly said: Verdict
+  /** What it said when the stage ended; null: it was not asked then. */
+  readonly said: Verdict | null
   /** What it would say: fail if any reading fails, else what the last one says. */
   readonly wouldSay: Verdict
   readonly message: string

@@ -8,12 +8,22 @@ export interface PastStage {
   readonly ring: string
   readonly stage: number
   readonly share: number
-  readonly verdict: Verdict
+  /** Null: it was not asked then. */
+  readonly verdict: Verdict | null
   readonly message: string
   readonly reads: number
   readonly rows: readonly Row[]
   /** When the stage ended, ISO 8601. */
   readonly at: string
+}
+
+/** When a rollout ran its build in a ring: from the first raise to the end of the ring's stages. */
+export interface PastSpan {
+  readonly ring: string
+  readonly fallback: string | null
+  /** ISO 8601. */
+  readonly from: string
+  readonly to: string
 }
 
 export interface PastRollout {
@@ -25,6 +35,7 @@ export interface PastRollout {
   readonly good: boolean
   readonly at: string
   readonly stages: readonly PastStage[]
+  readonly spans: readonly PastSpan[]
 }
 
 /** Rollouts of which the history keeps readings or an end, newest first. @param entries newest first */
@@ -32,22 +43,50 @@ export function pastRollouts(
   entries: readonly HistoryEntry[],
   builds: readonly CatalogEntry[],
 ): readonly PastRollout[] {
-  const found = new Map<string, { build: string; outcome: string | null; at: string; stages: PastStage[] }>()
+  const found = new Map<string, Found>()
   for (const { event, facts, at } of entries) {
     const id = facts.rollout
-    if (typeof id !== 'string' || (event !== 'gate-judged' && event !== 'ended')) continue
-    const stage = event === 'gate-judged' ? pastStage(facts, at) : null
-    if (event === 'gate-judged' && stage === null) continue
-    const past = found.get(id) ?? { build: '', outcome: null, at, stages: [] }
+    if (typeof id !== 'string' || !HEARD.includes(event)) continue
+    const past = found.get(id) ?? { build: '', outcome: null, at, stages: [], spans: new Map(), to: at }
     found.set(id, past)
-    if (typeof facts.build === 'string') past.build = facts.build
-    if (event === 'ended' && typeof facts.phase === 'string') past.outcome = facts.phase
-    if (stage !== null) past.stages.unshift(stage)
+    hear(past, event, facts, at)
   }
   const banned = new Set(builds.filter(({ quarantine }) => quarantine !== null).map(({ build }): string => build))
-  return [...found].map(([rollout, past]) => {
-    return { rollout, ...past, good: past.outcome === 'done' && !banned.has(past.build) }
+  return [...found].map(([rollout, { build, outcome, at, stages, spans }]) => {
+    const good = outcome === 'done' && !banned.has(build)
+    return { rollout, build, outcome, at, good, stages, spans: [...spans.values()] }
   })
+}
+
+/** A rollout as it is put together, from its end backwards. */
+interface Found {
+  build: string
+  outcome: string | null
+  readonly at: string
+  readonly stages: PastStage[]
+  readonly spans: Map<string, PastSpan>
+  /** When what comes next, backwards, was over. */
+  to: string
+}
+
+const HEARD: readonly string[] = ['gate-judged', 'ended', 'ordered', 'stage-passed', 'rollback-begun']
+
+function hear(past: Found, event: string, facts: HistoryEntry['facts'], at: string): void {
+  if (event === 'gate-judged') {
+    const stage = pastStage(facts, at)
+    if (stage !== null) past.stages.unshift(stage)
+  } else if (event === 'ordered') {
+    const { ring, kind, build, fallback } = facts
+    if (kind !== 'raise' || typeof ring !== 'string') return
+    if (typeof build === 'string') past.build = build
+    const to = past.spans.get(ring)?.to ?? past.to
+    past.spans.set(ring, { ring, fallback: typeof fallback === 'string' ? fallback : null, from: at, to })
+  } else {
+    past.to = at
+    if (event !== 'ended') return
+    if (typeof facts.phase === 'string') past.outcome = facts.phase
+    if (typeof facts.build === 'string') past.build = facts.build
+  }
 }
 
 /** Null for a change of mind in the middle of a stage, and for what cannot be read. */

@@ -126,7 +126,8 @@ function said(one: Watched, cohort: Cohort): Judged {
   return { gate: one.gate.name, verdict: 'inconclusive', reason: 'unread', message: since, ...nothing }
 }
 
-function rowOf(reading: Reading, sinceMs: number): Row {
+/** A reading as it is kept. @param sinceMs since the first of its stage */
+export function rowOf(reading: Reading, sinceMs: number): Row {
   const seconds = Math.round(sinceMs / 100) / 10
   switch (reading.type) {
     case 'figures': {

@@ -113,6 +113,14 @@ test('a build that is healthy but fails requests is taken back by its gate, and 
     gates.map(({ gate, neverHadData }) => [gate, neverHadData]),
     [['typo', true]],
   )
+  const fresh = { ...errors(prometheus, { ratio: { to: 'old', max: 0.5 }, intervalSeconds: 0.2 }), name: 'fresh' }
+  const unasked = await config([fresh])
+  assert.match((await fleet.conduct('gate', 'backtest', ...unasked.slice(2))).stdout, /^fresh: nothing of it was kept/m)
+  const asked = await fleet.conduct('gate', 'backtest', '--live', ...unasked.slice(2))
+  assert.match(
+    asked.stdout,
+    /b-build +done +production 100% +- +fail +0\.0\d+ is above 0\.5 times the 0\.0\d+ of the old/,
+  )
   const unknown = await fleet.conduct('gate', 'backtest', 'eror', ...stricter.slice(2))
   assert.equal(unknown.code, 2)
   assert.match(unknown.stderr, /the config has no gate eror, there are errors and typo/)
@@ -168,4 +176,38 @@ test('a Prometheus that hangs holds the rollout and not its driver: a rollback i
   const { code, stderr } = await running.end
   assert.equal(code, 1)
   assert.doesNotMatch(stderr, /waiting for its session to end/, 'the driver itself turned back')
+})
+
+test('a figure far from those of the last good rollouts is taken back by its z-score', async (t) => {
+  const { fleet, exporter, prometheus, config } = await begin(t)
+  const slow = {
+    ...errors(prometheus, { zscore: { max: 3, over: 10, atLeast: 0.5 } }),
+    name: 'slow',
+    query: 'web_seconds',
+  }
+  const shows = async (value: number) => {
+    await exporter.say({ gauges: { web_seconds: String(value) } })
+    await until(`Prometheus knows ${value}`, async () => {
+      const answer = await fetch(`${prometheus.url}/api/v1/query?query=web_seconds`)
+      return (await answer.text()).includes(`"${value}"]`)
+    })
+  }
+  const quick = { ...slow, intervalSeconds: 0.2 }
+  // Until three good rollouts have figures there is nothing to compare with: somebody has to say that this passes.
+  const young = await config([{ ...quick, onNoData: 'pass' }])
+  for (const [build, seconds] of [
+    [B, 10],
+    [A, 11],
+    [B, 9],
+  ] as const) {
+    await shows(seconds)
+    if (seconds === 10) await fleet.publish(B)
+    const { code, stdout } = await fleet.conduct('release', build, ...young)
+    assert.equal(code, 0, stdout)
+  }
+  await fleet.publish(C)
+  await shows(14)
+  const bad = await fleet.conduct('release', C, ...(await config([quick])))
+  assert.equal(bad.code, 1)
+  assert.match(bad.stdout, /slow: 14 is above 3 deviations \(of 1\) over the 10 of 3 good rollouts\.$/m)
 })

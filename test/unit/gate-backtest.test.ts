@@ -12,7 +12,15 @@ import { atMost, metricGate, named } from '#test/support/gates.ts'
 function past(rollout: string, rows: readonly Row[], said: Verdict = 'pass', outcome = 'done'): PastRollout {
   const stage = { gate: 'errors', ring: 'canary', stage: 0, share: 100, verdict: said, message: '', reads: rows.length }
   const at = '2026-11-22T16:04:30.120Z'
-  return { rollout, build: `${rollout}-build`, outcome, good: outcome === 'done', at, stages: [{ ...stage, rows, at }] }
+  return {
+    rollout,
+    build: `${rollout}-build`,
+    outcome,
+    good: outcome === 'done',
+    at,
+    stages: [{ ...stage, rows, at }],
+    spans: [],
+  }
 }
 const highs = (...values: readonly number[]) => values.map((value, i): Row => [i * 10, 1, 0, value])
 const told = (gate: Gate, rollouts: readonly PastRollout[]) =>
