@@ -2,6 +2,7 @@
 import * as v from 'valibot'
 import { NAME, type Name } from '#fleet/build.ts'
 import { RESERVED_RINGS } from '#fleet/keys.ts'
+import { gatesSchema } from './config-gates.ts'
 
 const text = v.pipe(v.string(), v.minLength(1, 'must not be empty'))
 const name = v.pipe(
@@ -101,7 +102,7 @@ export const conductSchema = v.strictObject({
   waveSeconds: v.optional(seconds, 60),
   /** The time that a rollout has: a plan that takes longer by itself is refused. */
   slotMinutes: v.optional(v.pipe(seconds, v.minValue(1, 'must be at least 1')), 40),
-  gates: v.optional(v.array(v.looseObject({ name: text }))),
+  gates: v.optional(gatesSchema, []),
   schedule: v.optional(text),
 })
 
@@ -118,6 +119,6 @@ export function configuredRings({ plan, rings }: ConductConfig): readonly Name[]
 
 /** Keys of the plan that this version reads but does not act on yet: a person must not believe that they protect. */
 export function unheeded(config: ConductConfig): readonly string[] {
-  const keys = [config.gates !== undefined && 'gates', config.schedule !== undefined && 'schedule']
+  const keys = [config.schedule !== undefined && 'schedule']
   return keys.filter((key) => key !== false)
 }

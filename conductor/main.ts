@@ -6,6 +6,7 @@ import { type ConsulOptions, connectConsul } from '#adapters/consul/client.ts'
 import { targetFeed } from '#adapters/consul/feed.ts'
 import { ledger } from '#adapters/consul/ledger.ts'
 import { locks } from '#adapters/consul/locks.ts'
+import { prometheus } from '#adapters/prometheus/metrics.ts'
 import { systemClock } from '#adapters/runtime/clock.ts'
 import { parseConfig, readConfigFile } from '#adapters/runtime/config-file.ts'
 import { listenForShutdown } from '#adapters/runtime/shutdown.ts'
@@ -93,6 +94,7 @@ async function run(
       board: statusBoard(client, { app }),
       locks: locks(client, { app }),
       catalog: catalog(client, { app }),
+      metrics: prometheus,
       store: () => openStore(storeOf(settings), { clock: world.clock, log }),
     }
     const rings = await namedRings(settings, ports.ledger, name, world.signal)
@@ -117,7 +119,7 @@ function benchOf(
   common: Common,
   world: World,
 ): Bench {
-  const { app, policy, route, dir, unheeded } = settings
+  const { app, policy, route, gates, dir, unheeded } = settings
   const by = common.by ?? world.user
   return {
     app,
@@ -125,6 +127,7 @@ function benchOf(
     ringsNamed: (common.ring ?? []).length > 0,
     policy,
     route,
+    gates,
     place: { dir, env: world.env },
     ports,
     clock: world.clock,

@@ -141,6 +141,19 @@ export const ERRORS = {
     fix: 'conduct builds, then conduct release BUILD',
   },
 
+  // What gates ask
+  METRICS_UNREACHABLE: { kind: 'transient', title: 'Prometheus did not answer' },
+  METRICS_STALLED: { kind: 'transient', title: 'Prometheus did not answer in time' },
+  METRICS_DENIED: { kind: 'refused', title: 'Prometheus refused the credentials', fix: 'other headers of the gate' },
+  METRICS_BAD_QUERY: { kind: 'usage', title: 'Prometheus refused the query', fix: 'another query of the gate' },
+  METRICS_BAD_ANSWER: {
+    kind: 'transient',
+    title: 'The answer did not have the shape of a Prometheus answer',
+    fix: 'look for a proxy between here and Prometheus',
+  },
+  GATE_NO_ANSWER: { kind: 'transient', title: 'Nobody answered the gate' },
+  METRICS_PARTIAL: { kind: 'transient', title: 'Prometheus answered in part only' },
+
   // Rollouts
   NOT_INITIALISED: { kind: 'refused', title: 'This app has no target key yet', fix: 'conduct init' },
   RING_EMPTY: { kind: 'refused', title: 'The ring has no nodes', fix: 'start a puller with this app and ring' },

@@ -1,5 +1,6 @@
 // Owns the rollout: one journey of a build through the rings, its phases and the record that any conductor can resume from.
 import type { BuildId, Digest, Name } from './build.ts'
+import type { GateMark } from './gate.ts'
 
 export const ROLLOUT_PHASES = [
   'staging',
@@ -135,4 +136,6 @@ export interface Rollout {
   readonly commander?: string | null
   /** Goes to an older build by name (`rollback --to`): like every rollback, no hold of the line stops it. */
   readonly back?: boolean
+  /** What each gate said last of the stage in hand, in the order of their names. */
+  readonly verdicts?: readonly GateMark[]
 }

@@ -4,6 +4,7 @@ import { BUILD_ID, type BuildId, DIGEST, type Digest, NAME, type Name } from './
 import { PHASES } from './node-status.ts'
 import { ROLLOUT_PHASES } from './rollout.ts'
 import { ALL } from './target.ts'
+import { gateMark } from './wire-gates.ts'
 
 /** Version of every record that this program writes and the highest that it reads. */
 export const WIRE_VERSION = 1
@@ -142,6 +143,7 @@ export const rolloutSchema = v.object({
   waivers: v.optional(v.array(v.object({ node: name, by: line, reason: line, at: line })), []),
   commander: v.optional(v.nullable(line), null),
   back: v.optional(v.boolean(), false),
+  verdicts: v.optional(v.array(gateMark), []),
 })
 
 export const leaseSchema = v.object({

@@ -1,6 +1,7 @@
 // Owns the command line of `conduct`: its verbs, options and help texts, and nothing of what they do.
 import { Command, CommanderError, InvalidArgumentError, type OutputConfiguration } from 'commander'
 import { isBuildId } from '#fleet/build.ts'
+import { gateBacktest } from './gate.ts'
 import { isRolloutId } from './lease.ts'
 import { plan } from './plan.ts'
 import { registerVerbs } from './program-verbs.ts'
@@ -217,6 +218,18 @@ function createProgram(invoke: (invocation: Invocation) => void, streams: Output
     .description('list what happened, newest first')
     .option('--limit <n>', 'how many entries', count, 30)
   verb('history', told, (bench, options) => history(bench, { limit: Number(options.limit) }))
+
+  const gates = program.command('gate').description('look into the gates of the config')
+  const replayed = reading(gates.command('backtest'))
+    .argument('[gate]', 'a gate of the config (default: all)')
+    .description(
+      'say what the gates, as they are now, would have said in past rollouts; tells of one that never had data',
+    )
+    .option('--limit <n>', 'how many rollouts', count, 20)
+    .option('--live', 'ask Prometheus for the time of rollouts that kept nothing of a gate, with .+ for {{nodes}}')
+  verb('gate backtest', replayed, (bench, options, [gate]) =>
+    gateBacktest(bench, { gate: gate ?? null, limit: Number(options.limit), live: options.live === true }),
+  )
 
   const demonstrated = program
     .command('demo')

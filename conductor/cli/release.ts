@@ -1,13 +1,17 @@
 // Owns `conduct release`: begins a rollout or goes on with the open one, drives it, and says how it ended.
 
 import { type Refusal, type ReleaseStart, startRelease } from '#conductor/core/beginning.ts'
+import type { GateReader } from '#conductor/core/gates.ts'
 import { pictureOf, type RingPicture } from '#conductor/core/picture.ts'
 import { previewRing } from '#conductor/core/preview.ts'
 import { beginRollout } from '#conductor/core/reduce.ts'
 import { fastRoute, prestageOf, stagesOf, unfitRoute } from '#conductor/core/route.ts'
 import { capOf, policyIn } from '#conductor/core/standing.ts'
+import { evaluator } from '#conductor/shell/evaluate.ts'
 import { execute, tell } from '#conductor/shell/execute.ts'
+import { gateReader } from '#conductor/shell/gates.ts'
 import { type Observation, observe, ringOf } from '#conductor/shell/observe.ts'
+import { pastFigures } from '#conductor/shell/past.ts'
 import { type Driven, drive } from '#conductor/shell/reconcile.ts'
 import { isBuildId, type Name } from '#fleet/build.ts'
 import { formatDuration } from '#fleet/duration.ts'
@@ -191,10 +195,18 @@ function driveTo(
     policy: options.now ? { ...policy, maxUnavailable: 100, allAtOnce: true } : policy,
     by,
     place,
+    gates: readerOf(bench),
     deadlineMs: clock.monotonic() + options.timeoutMs,
     onTurn: (turn: Parameters<Progress['turn']>[0]) => progress.turn(turn, app),
   }
   return drive(driving, rings, signal)
+}
+
+/** The gates of the config, null when there are none. */
+function readerOf({ gates, ports, clock, place }: Bench): GateReader | null {
+  if (gates.length === 0) return null
+  const sources = { clock, place, metrics: ports.metrics, baseline: pastFigures(ports) }
+  return gateReader(gates, evaluator(sources), clock)
 }
 
 export function ringPictures({ app, clock }: Bench, { observed, rollout }: Driven): readonly RingPicture[] {

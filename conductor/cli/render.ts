@@ -140,7 +140,7 @@ const PHASES: Readonly<Record<string, string>> = {
 }
 
 export function renderRollout(rollout: RolloutPicture, paint: Paint, nowMs: number): readonly string[] {
-  const { id, build, by, commander, phase, startedAt, endedAt, stage, outcome, hold, because } = rollout
+  const { id, build, by, commander, phase, startedAt, endedAt, stage, outcome, hold, gates, because } = rollout
   const where =
     endedAt === null && stage.of > 1
       ? ` at ${stage.ring} ${stage.share} % (stage ${stage.index + 1} of ${stage.of})`
@@ -151,8 +151,8 @@ export function renderRollout(rollout: RolloutPicture, paint: Paint, nowMs: numb
   if (commander !== by && endedAt === null) lines.push(`  ${plain(commander)} is its commander now.`)
   if (outcome !== null && phase !== 'done') lines.push(`  ${plain(outcome)}.`)
   if (hold !== null) lines.push(`  ${paint.red('On hold')} by ${plain(hold.by)} (${hold.code}): ${plain(hold.reason)}.`)
+  if (gates.length > 0) lines.push(`  Gates: ${gates.map(({ gate, verdict }) => `${gate} ${verdict}`).join(', ')}.`)
   for (const why of because) lines.push(`  ${capital(renderBecause(why))}.`)
-
   return lines
 }
 

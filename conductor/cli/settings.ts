@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { type ConductConfig, CUSTOMARY_RINGS, configuredRings, unheeded } from '#conductor/config.ts'
+import type { Gate } from '#conductor/core/gates.ts'
 import { limitsOf, type Route, SLACK, type Step } from '#conductor/core/route.ts'
 import type { Policy } from '#conductor/core/standing.ts'
 import { isName, type Name } from '#fleet/build.ts'
@@ -19,6 +20,7 @@ export interface Settings {
   readonly rings: readonly Name[] | null
   readonly policy: Policy
   readonly route: Route
+  readonly gates: readonly Gate[]
   /** Where commands of the plan are looked for: the folder of the config file, or that of whoever typed. */
   readonly dir: string
   readonly unheeded: readonly string[]
@@ -64,13 +66,14 @@ export function readSettings(common: Common, place: Place, read: (path: string |
       rings: limitsOf(route.steps),
     },
     route,
+    gates: config.gates,
     dir: path === null ? place.cwd : dirname(path),
     unheeded: unheeded(config),
   }
 }
 
 /** Without a plan and without rings it is Slack's. @throws FleetError `CONFIG_INVALID` */
-function routeOf({ plan, rings, slotMinutes, gates = [] }: ConductConfig): Route {
+function routeOf({ plan, rings, slotMinutes, gates }: ConductConfig): Route {
   const steps = plan ?? rings?.map((ring) => ({ ring })) ?? SLACK
   const named = gates.map(({ name }) => name)
   const unknown = steps.flatMap((step: Step) => step.gates ?? []).find((gate) => !named.includes(gate))
@@ -78,8 +81,7 @@ function routeOf({ plan, rings, slotMinutes, gates = [] }: ConductConfig): Route
     const known = named.length === 0 ? 'gates names none' : `gates names ${named.join(', ')}`
     throw new FleetError('CONFIG_INVALID', `the plan asks for the gate ${unknown}, and ${known}`)
   }
-  const known = gates.map(({ name, rings: only }) => ({ name, rings: Array.isArray(only) ? only.map(String) : null }))
-  return { steps, slotMinutes, gates: known }
+  return { steps, slotMinutes, gates }
 }
 
 function nameOf(text: string, option: string): Name {

@@ -153,6 +153,8 @@ function sentence({ event, facts }: HistoryEntry): string {
       return `${stage} has soaked and waits (${fact('rollout')})`
     case 'promoted':
       return `let ${stage} go on (${fact('rollout')})`
+    case 'gate-judged':
+      return `gate ${fact('gate')} in ${fact('ring')} (${fact('share')} %) says ${fact('verdict')}${reasonOf(facts.message)}`
     case 'held':
       return `put ${fact('rollout')} on hold: ${fact('reason')}`
     case 'rollback-begun':

@@ -1,6 +1,7 @@
 // Owns the picture of an app that `status --json` promises: every ring, every node in one count, and why the rollout stands where it stands.
 import type { Name } from '#fleet/build.ts'
 import { ERRORS, type ErrorCode } from '#fleet/errors.ts'
+import type { GateMark } from '#fleet/gate.ts'
 import { hasExpired, type LineHold } from '#fleet/hold.ts'
 import type { CatalogEntry, LeaseNote } from '#fleet/ports.ts'
 import type { Because, Hold, Rollout, Waiver } from '#fleet/rollout.ts'
@@ -9,7 +10,7 @@ import type { Target } from '#fleet/target.ts'
 import { isAbandoned } from './abandoned.ts'
 import { type Force, forceIn, isForeign, isRegressed } from './force.ts'
 import { describeStanding } from './ownership.ts'
-import { ALWAYS_OPEN, NO_SIGNALS, plan } from './plan.ts'
+import { ALWAYS_OPEN, plan } from './plan.ts'
 import { isSoaking } from './progress.ts'
 import { isOver } from './reduce.ts'
 import { soakLeftMs } from './settling.ts'
@@ -81,6 +82,8 @@ export interface RolloutPicture {
   readonly startedAt: string
   readonly endedAt: string | null
   readonly outcome: string | null
+  /** What the gates of the stage in hand said last. */
+  readonly gates: readonly GateMark[]
   readonly because: readonly Because[]
   readonly commander: string
   readonly waivers: readonly Waiver[]
@@ -262,6 +265,7 @@ function pictureRollout(rollout: Rollout, seen: Seen): RolloutPicture {
     startedAt,
     endedAt,
     outcome,
+    gates: rollout.verdicts ?? [],
     because: becauseOf(rollout, seen),
     commander: rollout.commander ?? by,
     waivers: rollout.waivers ?? [],
@@ -288,7 +292,7 @@ function becauseOf(rollout: Rollout, { fleet, lease, now }: Seen): readonly Beca
   }
   const known = [...rollout.stages.map(({ ring }) => ring), ...Object.keys(rollout.marks ?? {})]
   if (known.some((ring) => fleet.rings[ring] === undefined)) return []
-  const { because } = plan(rollout, fleet, NO_SIGNALS, ALWAYS_OPEN, now)
+  const { because } = plan(rollout, fleet, { verdicts: rollout.verdicts ?? [] }, ALWAYS_OPEN, now)
   if (lease !== null) return because
   const verb = rollout.phase === 'recalling' ? 'conduct rollback' : `conduct release ${rollout.build}`
   return [{ code: 'no-driver', message: `nobody drives this rollout: ${verb} goes on with it` }, ...because]

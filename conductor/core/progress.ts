@@ -51,7 +51,7 @@ export function stepped(rollout: Rollout, { ring, kind, target }: Order): Partia
 }
 
 function passed(rollout: Rollout, at: string): Rollout {
-  const next = { ...rollout, stage: rollout.stage + 1, progress: begunAt(at) }
+  const next = { ...rollout, stage: rollout.stage + 1, progress: begunAt(at), verdicts: [] }
   const exposed = (rollout.marks?.[stageOf(next).ring]?.peak ?? 0) > 0
   return { ...next, phase: exposed ? 'advancing' : 'staging' }
 }

@@ -1,6 +1,7 @@
 // Owns how a rollout changes: every event that can befall one, and the only function that applies it.
 import { assert, never } from '#fleet/assert.ts'
 import type { BuildId, Digest, Name } from '#fleet/build.ts'
+import type { GateMark } from '#fleet/gate.ts'
 import {
   type BuildRef,
   type Hold,
@@ -11,6 +12,7 @@ import {
   type Waiver,
 } from '#fleet/rollout.ts'
 import type { Target } from '#fleet/target.ts'
+import { marksWith } from './judged.ts'
 import type { Order } from './orders.ts'
 import { begunAt, moved, type StageEvent, staged, stepped } from './progress.ts'
 
@@ -18,6 +20,8 @@ export type RolloutEvent =
   /** An order was written. `prior` is the fallback that stood in the ring before this rollout's first. */
   | { readonly type: 'ordered'; readonly order: Order; readonly prior: BuildRef | null }
   | StageEvent
+  /** A gate of the stage in hand said something new. */
+  | { readonly type: 'judged'; readonly mark: GateMark }
   | { readonly type: 'held'; readonly hold: Hold }
   | { readonly type: 'unheld' }
   | { readonly type: 'recallBegun'; readonly cause: string; readonly outcome: string }
@@ -91,6 +95,8 @@ export function reduce(rollout: Rollout, event: RolloutEvent): Rollout {
     case 'soaked':
     case 'promoted':
       return staged(rollout, event)
+    case 'judged':
+      return { ...rollout, verdicts: marksWith(rollout.verdicts ?? [], event.mark) }
     case 'held':
       return { ...rollout, hold: event.hold }
     case 'unheld':

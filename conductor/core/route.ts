@@ -42,9 +42,10 @@ export const SLACK: readonly Step[] = [
   { ring: 'production' as Name, shares: [10, 25, 50, 75, 100], soakSeconds: 60 },
 ]
 
-/** Every ring at once, one after the other, without waiting for anything but its nodes. */
+/** Every ring at once, one after the other, without waiting for anything but its nodes: no gate keeps a way back. */
 export function fastRoute(rings: readonly Name[]): Route {
-  return { steps: rings.map((ring) => ({ ring, prestage: 'start', progressSeconds: 0 })), slotMinutes: SLOT_MINUTES }
+  const steps = rings.map((ring) => ({ ring, prestage: 'start', progressSeconds: 0, gates: [] }) as const)
+  return { steps, slotMinutes: SLOT_MINUTES }
 }
 
 /** The stages of a rollout to these rings. A ring that the plan does not know is a single one. */

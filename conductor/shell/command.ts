@@ -16,10 +16,17 @@ export interface Command {
 export interface CommandEnd {
   readonly passed: boolean
   readonly message: string
+  /** Null when a signal or its limit ended it. */
+  readonly code: number | null
+  readonly timedOut: boolean
+  /** The last 64 Ki characters of what it printed, on both streams. */
+  readonly output: string
 }
 
 /** From TERM to KILL. */
 const GRACE_MS = 5_000
+/** After the exit, what is still in the pipe is read for this long: a daemon may hold the other end for ever. */
+const LAST_WORDS_MS = 250
 const OUTPUT_CHARACTERS = 64 * 1024
 
 /**
@@ -30,20 +37,22 @@ export async function runCommand(command: Command, clock: Clock, signal: AbortSi
   signal.throwIfAborted()
   const child = await launch(command)
   const said = listen(child)
-  const ended = new AbortController()
   const exit = new Promise<void>((resolve) => child.once('exit', () => resolve()))
-  const limit = clock.sleep(command.timeoutMs, AbortSignal.any([signal, ended.signal])).then(
-    () => true,
-    () => false,
-  )
-  const timedOut = await Promise.race([exit.then(() => false), limit])
-  ended.abort()
+  const closed = new Promise<void>((resolve) => child.once('close', () => resolve()))
+  const ended = await within(exit, command.timeoutMs, clock, signal)
   await endGroup(child, exit, clock)
+  await within(closed, LAST_WORDS_MS, clock)
+  for (const stream of [child.stdout, child.stderr]) stream?.destroy()
   signal.throwIfAborted()
-  if (timedOut) return { passed: false, message: `it ran longer than ${formatDuration(command.timeoutMs)}${said()}` }
-  const { exitCode, signalCode } = child
-  if (exitCode === 0) return { passed: true, message: `exit 0${said()}` }
-  return { passed: false, message: `${signalCode === null ? `exit ${exitCode}` : `ended by ${signalCode}`}${said()}` }
+  const output = said()
+  const last = lastLine(output)
+  if (!ended) {
+    const message = `it ran longer than ${formatDuration(command.timeoutMs)}${last}`
+    return { passed: false, message, code: null, timedOut: true, output }
+  }
+  const { exitCode: code, signalCode } = child
+  const how = signalCode === null ? `exit ${code}` : `ended by ${signalCode}`
+  return { passed: code === 0, message: `${how}${last}`, code, timedOut: false, output }
 }
 
 function launch({ argv, cwd, env }: Command): Promise<ChildProcess> {
@@ -63,38 +72,36 @@ function launch({ argv, cwd, env }: Command): Promise<ChildProcess> {
   })
 }
 
+/** Whether the event came before the limit and the signal. */
+async function within(event: Promise<void>, limitMs: number, clock: Clock, signal?: AbortSignal): Promise<boolean> {
+  const decided = new AbortController()
+  const until = signal === undefined ? decided.signal : AbortSignal.any([signal, decided.signal])
+  const late = clock.sleep(limitMs, until).catch(() => undefined)
+  const came = await Promise.race([event.then(() => true), late.then(() => false)])
+  decided.abort()
+  return came
+}
+
 /** What is left of the group, also when the command itself has ended: TERM, a grace, KILL. */
 async function endGroup(child: ChildProcess, exit: Promise<void>, clock: Clock): Promise<void> {
   const { pid } = child
   if (pid === undefined) return
-  const stop = new AbortController()
   const term = send(pid, 'SIGTERM')
   const untilMs = clock.monotonic() + GRACE_MS
-  while (term && lives(pid) && clock.monotonic() < untilMs) await clock.sleep(20)
-  if (lives(pid)) send(pid, 'SIGKILL')
-  await Promise.race([exit, clock.sleep(GRACE_MS, stop.signal).catch(() => undefined)])
-  stop.abort()
-  for (const stream of [child.stdout, child.stderr]) stream?.destroy()
+  while (term && send(pid, 0) && clock.monotonic() < untilMs) await clock.sleep(20)
+  send(pid, 'SIGKILL')
+  await within(exit, GRACE_MS, clock)
 }
 
-function send(group: number, signal: NodeJS.Signals): boolean {
+/** False when nothing is left of the group (ESRCH). Signal 0 only asks. */
+function send(group: number, signal: NodeJS.Signals | 0): boolean {
   try {
     return process.kill(-group, signal)
   } catch {
-    // ESRCH: nothing is left of it.
     return false
   }
 }
 
-function lives(group: number): boolean {
-  try {
-    return process.kill(-group, 0)
-  } catch {
-    return false
-  }
-}
-
-/** `: …` from the last line that says something, safe for one line of a record and a terminal. */
 function listen(child: ChildProcess): () => string {
   let text = ''
   const keep = (chunk: string): void => {
@@ -102,11 +109,14 @@ function listen(child: ChildProcess): () => string {
   }
   child.stdout?.setEncoding('utf8').on('data', keep)
   child.stderr?.setEncoding('utf8').on('data', keep)
-  return () => {
-    const lines = stripVTControlCharacters(text)
-      .replace(/[^\P{C}\n]/gu, ' ')
-      .split('\n')
-    const last = lines.findLast((one) => one.trim() !== '')?.trim() ?? ''
-    return last === '' ? '' : `: ${last.slice(-200)}`
-  }
+  return () => text
+}
+
+/** `: …` from the last line that says something, safe for one line of a record and a terminal. */
+function lastLine(output: string): string {
+  const lines = stripVTControlCharacters(output)
+    .replace(/[^\P{C}\n]/gu, ' ')
+    .split('\n')
+  const last = lines.findLast((one) => one.trim() !== '')?.trim() ?? ''
+  return last === '' ? '' : `: ${last.slice(-200)}`
 }

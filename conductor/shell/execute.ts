@@ -66,6 +66,7 @@ const NAMES: Readonly<Record<RolloutEvent['type'], string>> = {
   smoked: 'smoke-tested',
   soaked: 'stage-soaked',
   promoted: 'promoted',
+  judged: 'gate-judged',
   held: 'held',
   unheld: 'unheld',
   recallBegun: 'rollback-begun',
@@ -92,6 +93,11 @@ function factsOf(event: RolloutEvent, rollout: Rollout): Readonly<Record<string,
       return { ...placeOf(rollout), passed: event.passed, message: event.message }
     case 'stagePassed':
       return { ...placeOf(rollout), ...lastedOf(rollout, event.at) }
+    case 'judged': {
+      const { gate, verdict, reason, message } = event.mark
+      const { ring, share } = stageOf(rollout)
+      return { ring, stage: rollout.stage, share, gate, verdict, reason, message }
+    }
     case 'held':
       return { code: event.hold.code, reason: event.hold.reason }
     case 'unheld':

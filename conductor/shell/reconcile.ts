@@ -1,8 +1,9 @@
 // Owns driving a rollout: observe, plan, execute, again, until it is over, held, out of time, or taken away.
 
 import { execution } from '#conductor/core/execution.ts'
+import type { GateReader } from '#conductor/core/gates.ts'
 import { PAUSED } from '#conductor/core/legality.ts'
-import { ALWAYS_OPEN, NO_SIGNALS, type Plan, plan } from '#conductor/core/plan.ts'
+import { ALWAYS_OPEN, type Plan, plan } from '#conductor/core/plan.ts'
 import { stageOf } from '#conductor/core/progress.ts'
 import { isOver, type RolloutEvent } from '#conductor/core/reduce.ts'
 import type { Policy } from '#conductor/core/standing.ts'
@@ -10,10 +11,12 @@ import type { Name } from '#fleet/build.ts'
 import { FleetError } from '#fleet/errors.ts'
 import type { Catalog, Clock, Lease, Ledger, StatusBoard } from '#fleet/ports.ts'
 import type { Because, Rollout } from '#fleet/rollout.ts'
+import type { Place } from './evaluate.ts'
 import { execute, tell } from './execute.ts'
+import { Gating, UNGATED } from './gating.ts'
 import { Bell, isPassing, type Observation, observe } from './observe.ts'
 import { answerRequests } from './requests.ts'
-import { type Place, Smoke } from './smoke.ts'
+import { Smoke } from './smoke.ts'
 
 export interface Driving {
   readonly app: Name
@@ -28,6 +31,8 @@ export interface Driving {
   readonly by: string
   /** Where commands of the plan run. */
   readonly place: Place
+  /** The gates of the stages; left out, nothing is asked. */
+  readonly gates?: GateReader | null
   /** Called after every look and every write. */
   readonly onTurn: (turn: Turn) => void
 }
@@ -59,6 +64,7 @@ export async function drive(driving: Driving, rings: readonly Name[], signal: Ab
   const inner = new AbortController()
   const both = AbortSignal.any([signal, lease.lost, inner.signal])
   const bell = new Bell(board, rings, clock, TICK_MS, both)
+  const gating = driving.gates ? new Gating(driving.gates) : null
   let last: Turn | null = null
   let policy = driving.policy
   const smoke = new Smoke(driving)
@@ -66,7 +72,7 @@ export async function drive(driving: Driving, rings: readonly Name[], signal: Ab
     for (;;) {
       both.throwIfAborted()
       try {
-        const turned = await turn({ ...driving, policy }, rings, smoke, both)
+        const turned = await turn({ ...driving, policy }, rings, { smoke, gating }, both)
         last = turned.turn
         policy = turned.policy
         driving.onTurn(last)
@@ -96,7 +102,14 @@ interface Turned {
   readonly policy: Policy
 }
 
-async function turn(driving: Driving, rings: readonly Name[], smoke: Smoke, signal: AbortSignal): Promise<Turned> {
+/** What is asked beside the nodes. */
+interface Tests {
+  readonly smoke: Smoke
+  readonly gating: Gating | null
+}
+
+async function turn(driving: Driving, rings: readonly Name[], tests: Tests, signal: AbortSignal): Promise<Turned> {
+  const { smoke, gating } = tests
   const { app, clock, lease, ledger } = driving
   const observed = await observe(driving, { app, rings, policy: driving.policy }, signal)
   const { rollout } = observed
@@ -112,12 +125,16 @@ async function turn(driving: Driving, rings: readonly Name[], smoke: Smoke, sign
   }
   if (isOver(rollout)) return seen(observed, rollout, { action: { type: 'wait' }, because: [] }, driving.policy, false)
 
-  const next = plan(rollout, observed.fleet, NO_SIGNALS, ALWAYS_OPEN, now)
+  const gated = (await gating?.look(rollout, observed.fleet, now, signal)) ?? UNGATED
+  const next = plan(rollout, observed.fleet, gated.signals, ALWAYS_OPEN, now)
   const smoked = next.action.type === 'smoke' ? smoke.look(rollout) : null
   if (next.action.type !== 'smoke') smoke.stop()
-  const events = smoked === null ? execution(observed.fleet, next.action, at) : [smoked]
+  const done = smoked === null ? execution(observed.fleet, next.action, at) : [smoked]
+  const events = [...gated.events, ...done]
   if (events.length === 0) return seen(observed, rollout, next, driving.policy, false)
-  const told = tell(rollout, events, driving.by, at)
+  const heard = events.filter((event) => gating?.isTold(event) !== false)
+  const kept = gating?.closing(rollout, next.action, gated, driving.by, at) ?? []
+  const told = [...kept, ...tell(rollout, heard, driving.by, at)]
   const after = (await execute(world, observed.ledger, { rollout, events, told, answered: [] }, signal)) ?? rollout
   await record(driving, rollout, events, at, signal)
   // What still holds back the next step is said when nothing is left to do but wait.

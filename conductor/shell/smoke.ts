@@ -6,12 +6,7 @@ import { describeError } from '#fleet/errors.ts'
 import type { Clock } from '#fleet/ports.ts'
 import type { Rollout } from '#fleet/rollout.ts'
 import { type CommandEnd, runCommand } from './command.ts'
-
-/** Where commands of the plan run, and the environment that they have beside what they are told. */
-export interface Place {
-  readonly dir: string
-  readonly env: Readonly<Record<string, string | undefined>>
-}
+import type { Place } from './evaluate.ts'
 
 /** The test of one soak: of one stage, since it converged. */
 interface Run {

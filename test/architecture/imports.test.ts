@@ -18,7 +18,7 @@ const PROGRAM_SHELL = ['#fleet/', '#schedule/', 'node:*']
  * one file, and which know nothing of Consul, S3 or the clock.
  */
 const RULES: readonly Rule[] = [
-  { files: /^fleet\/wire(-schemas)?\.ts$/, may: ['node:crypto', 'valibot'] },
+  { files: /^fleet\/wire(-\w+)?\.ts$/, may: ['node:crypto', 'valibot'] },
   { files: /^fleet\//, may: ['node:crypto'] },
   {
     files: /^schedule\/load\.ts$/,
@@ -29,7 +29,7 @@ const RULES: readonly Rule[] = [
   { files: /^conductor\/core\//, may: ['#fleet/', '#schedule/'] },
   { files: /^puller\/main\.ts$/, may: ['#fleet/', '#puller/', '#adapters/', 'node:*'] },
   { files: /^conductor\/(main|daemon)\.ts$/, may: ['#fleet/', '#schedule/', '#conductor/', '#adapters/', 'node:*'] },
-  { files: /^(puller|conductor)\/config\.ts$/, may: ['#fleet/', 'node:*', 'valibot'] },
+  { files: /^(puller|conductor)\/config(-\w+)?\.ts$/, may: ['#fleet/', 'node:*', 'valibot'] },
   { files: /^(puller|conductor)\/metrics\.ts$/, may: ['#fleet/', 'node:*', 'prom-client'] },
   { files: /^puller\//, may: [...PROGRAM_SHELL, '#puller/'] },
   { files: /^conductor\/shell\/(pack|publish)\.ts$/, may: [...PROGRAM_SHELL, '#conductor/', 'tar'] },

@@ -30,7 +30,10 @@ function lives(pid: number): boolean {
 const pidIn = async (file: string): Promise<number> => Number(await readFile(file, 'utf8').catch(() => '0'))
 
 test('exit 0 is the only pass; any other end says how, with the last line that was printed', async (t) => {
-  const end = async (script: string) => (await shell(t, script)).run()
+  const end = async (script: string) => {
+    const { passed, message } = await (await shell(t, script)).run()
+    return { passed, message }
+  }
   assert.deepEqual(await end('echo "$GREETING"'), { passed: true, message: 'exit 0: hello' })
   assert.deepEqual(await end('echo fine; echo "no login" >&2; exit 3'), { passed: false, message: 'exit 3: no login' })
   assert.deepEqual(await end('kill -SEGV $$'), { passed: false, message: 'ended by SIGSEGV' })

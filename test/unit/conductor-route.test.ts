@@ -47,7 +47,7 @@ test('approval stands at the last share of its ring, a smoke test at each, and w
     { ring: RING, share: 100, smoke: ['./s'], smokeSeconds: 120, approval: 'manual' },
   ])
   assert.deepEqual(fastRoute([RING]).steps.length, 1)
-  assert.deepEqual(stagesOf(fastRoute([RING]), [RING]), [{ ring: RING, share: 100 }])
+  assert.deepEqual(stagesOf(fastRoute([RING]), [RING]), [{ ring: RING, share: 100, gates: [] }])
   assert.deepEqual(prestageOf(route([{ ring: RING, prestage: 'start' }]), [RING]), { production: 'start' })
 })
 

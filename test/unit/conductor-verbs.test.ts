@@ -255,7 +255,15 @@ test('an aborted rollout keeps its share; the same build goes on with the same s
 
 test('a rollout record from before the verbs is read, and says that nobody was waived and nobody took over', () => {
   const old = ten().rollout
-  const whole = { ...old, waivers: [waiver('node-1')], commander: 'ben', promoted: 2, back: true, prestage: {} }
+  const whole = {
+    ...old,
+    waivers: [waiver('node-1')],
+    commander: 'ben',
+    promoted: 2,
+    back: true,
+    prestage: {},
+    verdicts: [],
+  }
   assert.deepEqual(readRollout(writeRollout(whole)), { ...whole })
   const read = readRollout(writeRollout(old))
   assert.deepEqual([read.waivers, read.commander, read.promoted, read.back], [[], null, null, false])
