@@ -92,6 +92,8 @@ export interface CatalogEntry {
   readonly treeDigest: Digest
   readonly artifact: { readonly digest: Digest; readonly bytes: number }
   readonly checks: Readonly<Record<string, string>>
+  /** Commits that it is known to contain, beside its own (`publish --contains`). */
+  readonly contains?: readonly string[] | undefined
   /** Ring → when the build converged and soaked there, ISO 8601. */
   readonly good: Readonly<Record<string, string>>
   readonly quarantine: { readonly by: string; readonly reason: string; readonly at: string } | null
@@ -104,6 +106,8 @@ export interface Catalog {
   list(signal: AbortSignal): Promise<readonly CatalogEntry[]>
   /** @throws FleetError `WRITE_CONFLICT` when the entry is no longer at `index` */
   put(entry: CatalogEntry, index: number, signal: AbortSignal): Promise<void>
+  /** Gone already is fine. @throws FleetError `WRITE_CONFLICT` when the entry is no longer at `index` */
+  remove(build: BuildId, index: number, signal: AbortSignal): Promise<void>
 }
 
 /** What a store knows of an object. `version` is its ETag or the like: a change detector, never a proof of content. */
@@ -129,6 +133,8 @@ export interface BuildStore {
   read(name: string, options: { range?: ByteRange; version?: string }, signal: AbortSignal): AsyncIterable<Uint8Array>
   /** Creates an object, atomically and only if there is none. `exists` wrote nothing. Bounded memory. @throws STORE_READ_ONLY */
   create(name: string, body: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<'created' | 'exists'>
+  /** The names of all objects below a prefix that ends with a slash, in any order. @throws STORE_READ_ONLY where nothing can be listed */
+  list(prefix: string, signal: AbortSignal): AsyncIterable<string>
   /** Removes an object; gone already is fine. @throws STORE_READ_ONLY */
   remove(name: string, signal: AbortSignal): Promise<void>
 }
@@ -178,6 +184,12 @@ export interface HistoryEntry {
   readonly facts: Facts
 }
 
+/** A key of the history: `name` is its last part, of which 12 digits are the number of an entry. */
+export interface ChainLink {
+  readonly name: string
+  readonly raw: Uint8Array
+}
+
 /** A ring's target as it stands in Consul. `target` is null when the key is absent or its value is not a record. */
 export interface TargetView {
   readonly raw: Uint8Array | null
@@ -215,8 +227,14 @@ export interface Ledger {
   commit(lease: Lease, seen: LedgerView, change: LedgerChange, signal: AbortSignal): Promise<void>
   /** Creates an app's keys where they are missing; never touches one that is there. Returns the rings it created. */
   init(rings: readonly Name[], signal: AbortSignal): Promise<readonly Name[]>
-  /** Newest first. */
+  /** Newest first. Entries that are gone or cannot be read are left out and logged. */
   history(limit: number, signal: AbortSignal): Promise<readonly HistoryEntry[]>
+  /** Every key of the history with its bytes as they stand, in the order of their names: for whoever proves the chain. */
+  chain(signal: AbortSignal): AsyncIterable<ChainLink>
+  /** The record of a rollout that ended, as it was kept then; null when none was. @throws FleetError `RECORD_INVALID` */
+  finished(id: string, signal: AbortSignal): Promise<Rollout | null>
+  /** Every ring that has keys, also one that no config names. */
+  rings(signal: AbortSignal): Promise<readonly Name[]>
   /** Leaves a request for the lease holder; CAS 0. */
   ask(request: Request, signal: AbortSignal): Promise<void>
   /** Takes back a request that nobody answered. */

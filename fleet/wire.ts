@@ -79,8 +79,6 @@ const statusSchema = v.object({
   progress: v.optional(v.nullable(v.object({ doneBytes: count, totalBytes: count })), null),
 })
 
-const artifactSchema = v.object({ digest, bytes: count })
-
 const catalogSchema = v.object({
   v: version,
   app: name,
@@ -90,8 +88,9 @@ const catalogSchema = v.object({
   by: line,
   manifest: digest,
   treeDigest: digest,
-  artifact: artifactSchema,
+  artifact: v.object({ digest, bytes: count }),
   checks: v.optional(v.record(v.string(), line), {}),
+  contains: v.optional(v.array(line)),
   good: v.optional(v.record(v.string(), line), {}),
   quarantine: v.optional(v.nullable(v.object({ by: line, reason: line, at: line })), null),
 })
@@ -129,6 +128,10 @@ const rolloutSchema = v.object({
   activation: v.optional(v.nullable(line), null),
   adopt: v.optional(v.boolean(), false),
   there: v.optional(v.array(line), []),
+  orders: v.optional(v.record(v.string(), digest), {}),
+  forced: v.optional(v.array(line), []),
+  supersedes: v.optional(v.nullable(line), null),
+  afterRollout: v.optional(v.boolean(), false),
 })
 
 const leaseSchema = v.object({ v: version, holder: line, since: line, rollout: v.nullable(line), reason: line })
@@ -152,8 +155,7 @@ const historySchema = v.object({
   facts: v.record(v.string(), v.unknown()),
 })
 
-function firstIssue(issues: readonly v.BaseIssue<unknown>[]): string {
-  const issue = issues[0]
+function firstIssue([issue]: readonly v.BaseIssue<unknown>[]): string {
   if (issue === undefined) return 'does not fit'
   const path = v.getDotPath(issue)
   return path === null ? issue.message : `${path}: ${issue.message}`
@@ -173,9 +175,8 @@ function parseRecord<schema extends v.GenericSchema<unknown, { v: 1 }>>(
   what: string,
   codes: Codes,
 ): Omit<v.InferOutput<schema>, 'v'> {
-  if (raw.byteLength > MAX_RECORD_BYTES) {
-    throw new FleetError(codes.invalid, `${what} has ${raw.byteLength} bytes, at most ${MAX_RECORD_BYTES} are read`)
-  }
+  const [bytes, most] = [raw.byteLength, MAX_RECORD_BYTES]
+  if (bytes > most) throw new FleetError(codes.invalid, `${what} has ${bytes} bytes, at most ${most} are read`)
   let value: unknown
   try {
     value = JSON.parse(utf8.decode(raw))
@@ -200,10 +201,8 @@ function parseRecord<schema extends v.GenericSchema<unknown, { v: 1 }>>(
 function writeRecord(record: object, what: string): Uint8Array {
   const bytes = new TextEncoder().encode(JSON.stringify({ v: WIRE_VERSION, ...record }))
   if (bytes.byteLength > MAX_RECORD_BYTES) {
-    throw new FleetError(
-      'CONSUL_TOO_LARGE',
-      `${what} would have ${bytes.byteLength} bytes, at most ${MAX_RECORD_BYTES} are written`,
-    )
+    const size = `${bytes.byteLength} bytes, at most ${MAX_RECORD_BYTES} are written`
+    throw new FleetError('CONSUL_TOO_LARGE', `${what} would have ${size}`)
   }
   return bytes
 }

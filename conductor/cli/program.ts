@@ -1,10 +1,11 @@
 // Owns the command line of `conduct`: its verbs, options and help texts, and nothing of what they do.
 import { Command, CommanderError, InvalidArgumentError, type OutputConfiguration } from 'commander'
 import { isBuildId } from '#fleet/build.ts'
+import { addEvidence } from './program-evidence.ts'
 import { publish } from './publish.ts'
 import { release } from './release.ts'
 import { rollback } from './rollback.ts'
-import { builds, history, init, status } from './verbs.ts'
+import { builds, init, status } from './verbs.ts'
 import { watch } from './watch.ts'
 import type { Bench } from './world.ts'
 
@@ -186,10 +187,7 @@ function createProgram(invoke: (invocation: Invocation) => void, streams: Output
     watch(bench, { nodes: options.nodes === true, timeoutMs: options.timeout ?? WATCH_MS }),
   )
 
-  const told = reading(program.command('history'))
-    .description('list what happened, newest first')
-    .option('--limit <n>', 'how many entries', count, 30)
-  verb('history', told, (bench, options) => history(bench, { limit: Number(options.limit) }))
+  addEvidence({ program, verb, reading, changing, count, duration, buildId, append })
 
   const demonstrated = program
     .command('demo')

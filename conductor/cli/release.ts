@@ -16,6 +16,7 @@ import type { Rollout } from '#fleet/rollout.ts'
 import { conclude, endOfRelease } from './ending.ts'
 import { follow } from './follow.ts'
 import { leaseNote, rolloutId, takeLease } from './lease.ts'
+import { noteOrphans } from './orphans.ts'
 import { Progress } from './progress.ts'
 import { plain } from './reporter.ts'
 import { look } from './verbs.ts'
@@ -63,7 +64,10 @@ export async function release(bench: Bench, options: ReleaseOptions): Promise<nu
     )
   }
   const id = rolloutId(clock)
-  const first = await decide(bench, options, id)
+  const first = await decide(bench, options, id).catch(async (error: unknown) => {
+    if (isFleetError(error, 'ORPHAN_WRITE') && !options.dryRun) await noteOrphans(bench)
+    throw error
+  })
   if (first.kind === 'already') return already(bench, first.build, options)
   if (options.dryRun) return dryRun(bench, first)
   await using lease = await lend(bench, first, options.timeoutMs)

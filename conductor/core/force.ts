@@ -29,6 +29,7 @@ export function isRegressed(view: RingView, rollout: Rollout | null): boolean {
 
 /** A record that the last rollout to come here did not write. */
 export function isForeign(view: RingView, rollout: Rollout | null): boolean {
+  if (view.byHand && view.standing.kind === 'record') return true
   const mark = rollout?.marks?.[view.ring]
   if (view.standing.kind !== 'record' || rollout === null || mark === undefined) return false
   // A way back that has written nothing yet stands over the record that it takes back.

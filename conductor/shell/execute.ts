@@ -3,6 +3,7 @@
 import { type RolloutEvent, reduce } from '#conductor/core/reduce.ts'
 import type { HistoryEntry, Lease, Ledger, LedgerView } from '#fleet/ports.ts'
 import type { Rollout } from '#fleet/rollout.ts'
+import { orderDigest } from '#fleet/target.ts'
 import { writeTarget } from '#fleet/wire.ts'
 
 /** An entry of the history, before it has its place in the chain. */
@@ -61,7 +62,8 @@ function factsOf(event: RolloutEvent, rollout: Rollout): Readonly<Record<string,
     case 'ordered': {
       const { kind, ring, target, taken, exposed, roster } = event.order
       const { build, fallback, cutoff, generation } = target
-      return { kind, ring, generation, build, fallback, cutoff, exposed, roster, taken: taken.length }
+      const digest = orderDigest(writeTarget(target))
+      return { kind, ring, generation, build, fallback, cutoff, exposed, roster, taken: taken.length, digest }
     }
     case 'stagePassed':
       return { ring: rollout.stages[rollout.stage]?.ring ?? null }
@@ -70,7 +72,7 @@ function factsOf(event: RolloutEvent, rollout: Rollout): Readonly<Record<string,
     case 'unheld':
       return {}
     case 'recallBegun':
-      return { cause: event.cause, outcome: event.outcome }
+      return { build: rollout.build, cause: event.cause, outcome: event.outcome }
     case 'ended':
       return { phase: event.phase, outcome: event.outcome, build: rollout.build }
   }

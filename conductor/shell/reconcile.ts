@@ -10,6 +10,7 @@ import type { Catalog, Clock, Lease, Ledger, StatusBoard } from '#fleet/ports.ts
 import type { Because, Rollout } from '#fleet/rollout.ts'
 import { execute, tell } from './execute.ts'
 import { Bell, isPassing, type Observation, observe } from './observe.ts'
+import { OrphanWatch } from './orphans.ts'
 import { answerRequests } from './requests.ts'
 
 export interface Driving {
@@ -54,13 +55,14 @@ export async function drive(driving: Driving, rings: readonly Name[], signal: Ab
   const inner = new AbortController()
   const both = AbortSignal.any([signal, lease.lost, inner.signal])
   const bell = new Bell(board, rings, clock, TICK_MS, both)
+  const orphans = new OrphanWatch()
   let last: Turn | null = null
   let policy = driving.policy
   try {
     for (;;) {
       both.throwIfAborted()
       try {
-        const turned = await turn({ ...driving, policy }, rings, both)
+        const turned = await turn({ ...driving, policy }, rings, orphans, both)
         last = turned.turn
         policy = turned.policy
         driving.onTurn(last)
@@ -89,7 +91,12 @@ interface Turned {
   readonly policy: Policy
 }
 
-async function turn(driving: Driving, rings: readonly Name[], signal: AbortSignal): Promise<Turned> {
+async function turn(
+  driving: Driving,
+  rings: readonly Name[],
+  orphans: OrphanWatch,
+  signal: AbortSignal,
+): Promise<Turned> {
   const { app, clock, lease, ledger } = driving
   const observed = await observe(driving, { app, rings, policy: driving.policy }, signal)
   const { rollout } = observed
@@ -98,6 +105,9 @@ async function turn(driving: Driving, rings: readonly Name[], signal: AbortSigna
   const at = new Date(now).toISOString()
   const world = { ledger, lease }
 
+  if (await orphans.record(world, observed.ledger, { app, by: driving.by, at }, signal)) {
+    return seen(observed, rollout, { action: { type: 'wait' }, because: [] }, driving.policy, true)
+  }
   const asked = answerRequests(observed, driving.policy, at)
   if (asked !== null) {
     const after = (await execute(world, observed.ledger, asked.deed, signal)) ?? rollout

@@ -1,0 +1,62 @@
+// Owns the command lines of the verbs that show and keep evidence: history, audit, diff, pending, check and prune.
+import { type Command, InvalidArgumentError } from 'commander'
+import { auditVerify } from './audit.ts'
+import { history } from './history.ts'
+import type { Common } from './program.ts'
+import type { Bench } from './world.ts'
+
+type Run = (bench: Bench, options: Common & Record<string, unknown>, args: readonly string[]) => Promise<number>
+
+/** How the program makes a verb. */
+export interface Maker {
+  readonly program: Command
+  readonly verb: (name: string, command: Command, run: Run) => void
+  readonly reading: (command: Command) => Command
+  readonly changing: (command: Command) => Command
+  readonly count: (text: string) => number
+  readonly duration: (text: string) => number
+  readonly buildId: (text: string) => string
+  readonly append: (value: string, before?: readonly string[]) => readonly string[]
+}
+
+export function addEvidence(maker: Maker): void {
+  addHistory(maker)
+}
+
+function addHistory({ program, verb, reading, count, duration, buildId }: Maker): void {
+  const told = reading(program.command('history'))
+    .description('list what happened, newest first; with --at also what was ordered then')
+    .option('--at <time>', 'as of a time: 2026-11-22T16:04Z, or how long ago, like 90m', moment(duration))
+    .option('--build <build>', 'what is about a build, and its rollouts', buildId)
+    .option('--by <name>', 'what a person did')
+    .option('--limit <n>', 'how many entries', count, 30)
+  verb('history', told, (bench, options) => {
+    const { at } = options as { at?: Moment }
+    const atMs = at === undefined ? null : 'agoMs' in at ? bench.clock.now() - at.agoMs : at.ms
+    return history(bench, { limit: Number(options.limit), atMs, build: text(options.build), who: options.by ?? null })
+  })
+
+  const audit = program.command('audit').description('prove that the history is as it was written')
+  const verified = reading(audit.command('verify'))
+    .description('walk the chain from the first entry to the newest; exit 1 names each gap and each changed entry')
+    .option('--anchor <seq:digest>', 'an entry as an earlier verify printed it: the chain must still hold it')
+  verb('audit', verified, (bench, options) => auditVerify(bench, { anchor: text(options.anchor) }))
+}
+
+type Moment = { readonly ms: number } | { readonly agoMs: number }
+
+/** A time, or how long ago. A time without a zone is in UTC, as everything that the history prints. */
+function moment(duration: (text: string) => number): (text: string) => Moment {
+  return (given) => {
+    if (/^\d{1,9}(ms|s|m|h)$/.test(given)) return { agoMs: duration(given) }
+    const [, day = '', time = '00:00', zone = 'Z'] =
+      /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,3})?)?))?(Z|[+-]\d{2}:\d{2})?$/.exec(given) ?? []
+    const ms = Date.parse(`${day}T${time}${zone}`)
+    if (day !== '' && !Number.isNaN(ms)) return { ms }
+    throw new InvalidArgumentError('A time is written like 2026-11-22T16:04Z, or like 90m for how long ago.')
+  }
+}
+
+function text(value: unknown): string | null {
+  return typeof value === 'string' ? value : null
+}
