@@ -117,7 +117,7 @@ function benchOf(
   common: Common,
   world: World,
 ): Bench {
-  const { app, policy, unheeded } = settings
+  const { app, policy, unheeded, evidence } = settings
   const by = common.by ?? world.user
   return {
     app,
@@ -131,6 +131,7 @@ function benchOf(
     holder: `${by}@${world.hostname}`,
     signal: world.signal,
     unheeded,
+    evidence,
   }
 }
 

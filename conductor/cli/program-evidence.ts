@@ -1,7 +1,9 @@
 // Owns the command lines of the verbs that show and keep evidence: history, audit, diff, pending, check and prune.
 import { type Command, InvalidArgumentError } from 'commander'
 import { auditVerify } from './audit.ts'
+import { diff } from './diff.ts'
 import { history } from './history.ts'
+import { pending } from './pending.ts'
 import type { Common } from './program.ts'
 import type { Bench } from './world.ts'
 
@@ -21,6 +23,23 @@ export interface Maker {
 
 export function addEvidence(maker: Maker): void {
   addHistory(maker)
+  addBuilds(maker)
+}
+
+function addBuilds({ program, verb, reading, count, buildId }: Maker): void {
+  const compared = reading(program.command('diff'))
+    .argument('<build>', 'the build', buildId)
+    .argument('[base]', 'the build to compare it with (default: what runs in the last ring of the plan)', buildId)
+    .description('show what a build changes: files with their bytes, and the commits')
+    .option('--all', 'list every file, however many')
+  verb('diff', compared, (bench, options, [build = '', base]) =>
+    diff(bench, { build, base: base ?? null, all: options.all === true }),
+  )
+
+  const waiting = reading(program.command('pending'))
+    .description('list what is published and not in production, with its age and its checks')
+    .option('--limit <n>', 'how many', count, 20)
+  verb('pending', waiting, (bench, options) => pending(bench, { limit: Number(options.limit) }))
 }
 
 function addHistory({ program, verb, reading, count, duration, buildId }: Maker): void {

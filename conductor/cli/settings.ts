@@ -1,7 +1,14 @@
 // Owns the settings of one command line: the config file, what options and environment put over it, and which rings it is about.
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { type ConductConfig, CUSTOMARY_RINGS, configuredRings, unheeded } from '#conductor/config.ts'
+import {
+  type ConductConfig,
+  CUSTOMARY_RINGS,
+  configuredRings,
+  type EvidenceSettings,
+  evidenceSettings,
+  unheeded,
+} from '#conductor/config.ts'
 import type { Policy } from '#conductor/core/standing.ts'
 import { isName, type Name } from '#fleet/build.ts'
 import { FleetError } from '#fleet/errors.ts'
@@ -18,6 +25,7 @@ export interface Settings {
   readonly rings: readonly Name[] | null
   readonly policy: Policy
   readonly unheeded: readonly string[]
+  readonly evidence: EvidenceSettings
 }
 
 interface Place {
@@ -53,6 +61,7 @@ export function readSettings(common: Common, place: Place, read: (path: string |
     rings: rings.length > 0 ? inOrder(rings, configuredRings(config) ?? CUSTOMARY_RINGS) : configuredRings(config),
     policy: { maxUnavailable, failureBudget, waveMs: waveSeconds * 1_000, allAtOnce: false },
     unheeded: unheeded(config),
+    evidence: evidenceSettings(config),
   }
 }
 

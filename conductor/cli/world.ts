@@ -1,5 +1,6 @@
 // Owns what a verb of `conduct` is handed: the app it is about, its ports, the person, and where to speak.
 
+import type { EvidenceSettings } from '#conductor/config.ts'
 import type { Policy } from '#conductor/core/standing.ts'
 import type { Name } from '#fleet/build.ts'
 import type { BuildStore, Catalog, Clock, Ledger, Locks, StatusBoard } from '#fleet/ports.ts'
@@ -40,4 +41,5 @@ export interface Bench {
   readonly signal: AbortSignal
   /** Keys of the config that are read and not obeyed yet. */
   readonly unheeded: readonly string[]
+  readonly evidence: EvidenceSettings
 }
