@@ -5,6 +5,7 @@ import { diff } from './diff.ts'
 import { history } from './history.ts'
 import { pending } from './pending.ts'
 import type { Common } from './program.ts'
+import { prune } from './prune.ts'
 import type { Bench } from './world.ts'
 
 type Run = (bench: Bench, options: Common & Record<string, unknown>, args: readonly string[]) => Promise<number>
@@ -24,6 +25,7 @@ export interface Maker {
 export function addEvidence(maker: Maker): void {
   addHistory(maker)
   addBuilds(maker)
+  addPrune(maker)
 }
 
 function addBuilds({ program, verb, reading, count, buildId }: Maker): void {
@@ -41,6 +43,38 @@ function addBuilds({ program, verb, reading, count, buildId }: Maker): void {
     .option('--limit <n>', 'how many', count, 20)
   verb('pending', waiting, (bench, options) => pending(bench, { limit: Number(options.limit) }))
 }
+
+function addPrune({ program, verb, changing, count, duration }: Maker): void {
+  const pruned = changing(program.command('prune'))
+    .description('remove builds from store and catalog that nobody runs, holds or could go back to')
+    .requiredOption('--keep <n>', 'the newest builds stay, this many', count)
+    .option('--older-than <time>', 'builds younger than this stay, like 36h or 30d', age(duration))
+    .option('--keep-good <n>', 'of the good builds of each ring only so many stay (default: all)', count)
+    .addHelpText('after', PRUNE_HELP)
+  verb('prune', pruned, (bench, options) => {
+    const { keep, olderThan, keepGood } = options as { keep?: number; olderThan?: number; keepGood?: number }
+    return prune(bench, {
+      keep: keep ?? 1,
+      olderThanMs: olderThan ?? null,
+      keepGood: keepGood ?? null,
+      reason: options.reason ?? '',
+      dryRun: options.dryRun === true,
+    })
+  })
+}
+
+/** As other durations, and in days. */
+function age(duration: (text: string) => number): (text: string) => number {
+  return (given) => (/^\d{1,5}d$/.test(given) ? Number(given.slice(0, -1)) * 86_400_000 : duration(given))
+}
+
+const PRUNE_HELP = `
+What is hot or cold on any node, ordered or a fallback in any ring, good in any ring, or part of the open or the last rollout stays
+whatever --keep says. --dry-run names what would go, and for each build that stays why.
+
+Examples:
+  conduct prune --keep 20 --dry-run
+  conduct prune --keep 20 --older-than 30d --keep-good 10`
 
 function addHistory({ program, verb, reading, count, duration, buildId }: Maker): void {
   const told = reading(program.command('history'))

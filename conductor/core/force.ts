@@ -85,14 +85,3 @@ export function forceIn(view: RingView, rollout: Rollout | null, builds: readonl
   const { cutoff, salt, generation } = target
   return { build, fallback, cutoff, salt, generation }
 }
-
-/** The newest build that was good in a ring before `build` was, and that may be released: where one goes back to twice. */
-export function goodBefore(builds: readonly CatalogEntry[], ring: Name, build: BuildRef): BuildRef | null {
-  const goodAt = builds.find((entry) => entry.build === build.build)?.good[ring] ?? null
-  const older = builds
-    .filter((entry) => entry.build !== build.build && entry.quarantine === null)
-    .flatMap((entry) => (entry.good[ring] === undefined ? [] : [{ entry, at: entry.good[ring] }]))
-    .filter(({ at }) => goodAt === null || at < goodAt)
-    .sort((a, b) => (a.at < b.at ? 1 : -1))[0]
-  return older === undefined ? null : { build: older.entry.build, manifest: older.entry.manifest }
-}

@@ -1,6 +1,7 @@
 // Owns driving a rollout: observe, plan, execute, again, until it is over, held, out of time, or taken away.
 
 import { execution } from '#conductor/core/execution.ts'
+import { provedGood } from '#conductor/core/good.ts'
 import { ALWAYS_OPEN, NO_SIGNALS, type Plan, plan } from '#conductor/core/plan.ts'
 import { isOver, type RolloutEvent } from '#conductor/core/reduce.ts'
 import type { Policy } from '#conductor/core/standing.ts'
@@ -148,9 +149,9 @@ async function record(
     try {
       const found = await catalog.find(rollout.build, signal)
       if (found === null) continue
-      const rings = rollout.stages.map(({ ring }) => [ring, at])
+      const rings = rollout.stages.map(({ ring }) => ring)
       const entry = good
-        ? { ...found.entry, good: { ...found.entry.good, ...Object.fromEntries(rings) } }
+        ? provedGood(found.entry, rings, at)
         : { ...found.entry, quarantine: { by: 'conduct', reason: event.outcome, at } }
       await catalog.put(entry, found.index, signal)
     } catch (error) {
