@@ -92,6 +92,10 @@ export interface CatalogEntry {
   readonly treeDigest: Digest
   readonly artifact: { readonly digest: Digest; readonly bytes: number }
   readonly checks: Readonly<Record<string, string>>
+  /** Who said so last, when `conduct check` did. */
+  readonly checkedBy?:
+    | Readonly<Record<string, { readonly by: string; readonly at: string; readonly reason: string }>>
+    | undefined
   /** Commits that it is known to contain, beside its own (`publish --contains`). */
   readonly contains?: readonly string[] | undefined
   /** Ring → when the build converged and soaked there, ISO 8601. */

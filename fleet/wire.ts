@@ -90,6 +90,7 @@ const catalogSchema = v.object({
   treeDigest: digest,
   artifact: v.object({ digest, bytes: count }),
   checks: v.optional(v.record(v.string(), line), {}),
+  checkedBy: v.optional(v.record(v.string(), v.object({ by: line, at: line, reason: line }))),
   contains: v.optional(v.array(line)),
   good: v.optional(v.record(v.string(), line), {}),
   quarantine: v.optional(v.nullable(v.object({ by: line, reason: line, at: line })), null),

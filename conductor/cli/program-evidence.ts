@@ -1,6 +1,7 @@
 // Owns the command lines of the verbs that show and keep evidence: history, audit, diff, pending, check and prune.
 import { type Command, InvalidArgumentError } from 'commander'
 import { auditVerify } from './audit.ts'
+import { check } from './check.ts'
 import { diff } from './diff.ts'
 import { history } from './history.ts'
 import { pending } from './pending.ts'
@@ -25,6 +26,7 @@ export interface Maker {
 export function addEvidence(maker: Maker): void {
   addHistory(maker)
   addBuilds(maker)
+  addCheck(maker)
   addPrune(maker)
 }
 
@@ -42,6 +44,17 @@ function addBuilds({ program, verb, reading, count, buildId }: Maker): void {
     .description('list what is published and not in production, with its age and its checks')
     .option('--limit <n>', 'how many', count, 20)
   verb('pending', waiting, (bench, options) => pending(bench, { limit: Number(options.limit) }))
+}
+
+function addCheck({ program, verb, changing, buildId }: Maker): void {
+  const checked = changing(program.command('check'))
+    .argument('<build>', 'the build', buildId)
+    .argument('<name>', 'of the check, like qa')
+    .argument('<state>', 'passed, or anything else: what is required must be passed')
+    .description('say of a build that a check passed, or did not')
+  verb('check', checked, (bench, options, [build = '', name = '', state = '']) =>
+    check(bench, { build, name, state, reason: options.reason ?? '', dryRun: options.dryRun === true }),
+  )
 }
 
 function addPrune({ program, verb, changing, count, duration }: Maker): void {

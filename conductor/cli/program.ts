@@ -123,12 +123,14 @@ function createProgram(invoke: (invocation: Invocation) => void, streams: Output
     .option('--build <id>', 'id of the build (default: time and commit)')
     .option('--commit <sha>', 'commit it was built from')
     .option('--check <name=state>', 'what is known of it, like tests=passed; may be repeated', append)
+    .option('--contains <commits>', 'commits it contains beside its own, like "$(git rev-list -n 50 HEAD)"', append)
   verb('publish', published, (bench, options, [dir = '.']) =>
     publish(bench, {
       dir,
       build: text(options.build),
       commit: text(options.commit),
       checks: Array.isArray(options.check) ? options.check : [],
+      contains: Array.isArray(options.contains) ? options.contains : [],
       dryRun: dryRun(options),
     }),
   )
@@ -145,6 +147,8 @@ function createProgram(invoke: (invocation: Invocation) => void, streams: Output
     .option('--restart', 'run drain, hooks and verify again where the build runs already')
     .option('--retry', 'ask nodes that refused the build once more, and lift its quarantine')
     .option('--now', 'all nodes at once, whatever maxUnavailable says')
+    .option('--force <check>', 'go past a check by its name; needs --reason; may be repeated', append)
+    .option('--emergency', 'go past gates and windows; needs --reason')
     .addHelpText('after', RELEASE_HELP)
   verb('release', released, (bench, options, [build]) =>
     release(bench, {
@@ -154,6 +158,8 @@ function createProgram(invoke: (invocation: Invocation) => void, streams: Output
       restart: options.restart === true,
       retry: options.retry === true,
       now: options.now === true,
+      force: Array.isArray(options.force) ? options.force : [],
+      emergency: options.emergency === true,
       dryRun: dryRun(options),
       timeoutMs: options.timeout ?? RELEASE_MS,
     }),

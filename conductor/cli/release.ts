@@ -2,6 +2,7 @@
 
 import { type Refusal, type ReleaseStart, startRelease } from '#conductor/core/beginning.ts'
 import { pictureOf, type RingPicture } from '#conductor/core/picture.ts'
+import { type Finding, obstacles } from '#conductor/core/preflight.ts'
 import { previewRing } from '#conductor/core/preview.ts'
 import { type Beginning, beginRollout } from '#conductor/core/reduce.ts'
 import { capOf } from '#conductor/core/standing.ts'
@@ -17,6 +18,7 @@ import { conclude, endOfRelease } from './ending.ts'
 import { follow } from './follow.ts'
 import { leaseNote, rolloutId, takeLease } from './lease.ts'
 import { noteOrphans } from './orphans.ts'
+import { checkBypass, findingLines, forcedBy, lookAhead, refuseUnless, sayFindings } from './preflight.ts'
 import { Progress } from './progress.ts'
 import { plain } from './reporter.ts'
 import { look } from './verbs.ts'
@@ -31,6 +33,11 @@ export interface ReleaseOptions {
   readonly retry: boolean
   /** Take every node at once, whatever `maxUnavailable` says. */
   readonly now: boolean
+  /** Checks to go past by name, and gates and windows all at once. */
+  readonly force: readonly string[]
+  readonly emergency: boolean
+  /** The way back of `rollback --to`: what stands in a release's way does not stand in its. */
+  readonly unchecked?: boolean
   readonly dryRun: boolean
   readonly timeoutMs: number
 }
@@ -38,22 +45,34 @@ export interface ReleaseOptions {
 type Decided = Exclude<ReleaseStart, Refusal> & {
   readonly observed: Observation
   readonly catalog: readonly CatalogEntry[]
+  /** What the pre-flight found; empty where no rollout would begin. */
+  readonly findings: readonly Finding[]
 }
 
 /** @param id of the rollout, should one begin */
 async function decide(bench: Bench, options: ReleaseOptions, id: string): Promise<Decided> {
-  const { app, rings, policy, ports, clock, signal, by } = bench
+  const { app, rings, policy, ports, clock, signal, by, evidence } = bench
   const { build, reason, adopt, restart, retry } = options
   if (build !== null && !isBuildId(build))
     throw new FleetError('NAME_INVALID', `${JSON.stringify(build)} is not a build id`)
   const observed = await observe(ports, { app, rings, policy }, signal)
   const catalog = await ports.catalog.list(signal)
   const at = new Date(clock.now()).toISOString()
-  const wish = { app, build, by, reason, adopt, restart, retry, id, at }
+  const forced = forcedBy(options)
+  const { required, afterRollout } = evidence
+  const more = { force: forced, required, afterRollout: afterRollout !== null }
+  const wish = { app, build, by, reason, adopt, restart, retry, id, at, ...more }
   const views = rings.map((ring) => ringOf(observed, ring))
   const start = startRelease(wish, { rings: views, rollout: observed.rollout, builds: catalog })
   if (start.kind === 'refuse') throw new FleetError(start.code, start.message)
-  return { ...start, observed, catalog }
+  if (start.kind === 'resume' && forced.length > 0) {
+    const fact = `rollout ${start.rollout.id} of ${start.rollout.build} is open already`
+    throw new FleetError('ROLLOUT_OPEN', `${fact}: what it goes past was settled when it began`)
+  }
+  const checked = start.kind === 'begin' && options.unchecked !== true
+  const findings = checked ? await lookAhead(bench, start.beginning, { observed, builds: catalog, lifting: retry }) : []
+  if (start.kind === 'begin' && !options.dryRun) refuseUnless(bench, start.beginning.build, findings, forced)
+  return { ...start, observed, catalog, findings }
 }
 
 export async function release(bench: Bench, options: ReleaseOptions): Promise<number> {
@@ -63,20 +82,24 @@ export async function release(bench: Bench, options: ReleaseOptions): Promise<nu
       `Note: this version does not act on ${listed(bench.unheeded, 8)} of the config: each ring goes to 100 %.`,
     )
   }
+  checkBypass(options, bench)
   const id = rolloutId(clock)
   const first = await decide(bench, options, id).catch(async (error: unknown) => {
     if (isFleetError(error, 'ORPHAN_WRITE') && !options.dryRun) await noteOrphans(bench)
     throw error
   })
   if (first.kind === 'already') return already(bench, first.build, options)
-  if (options.dryRun) return dryRun(bench, first)
+  if (options.dryRun) return dryRun(bench, first, forcedBy(options))
   await using lease = await lend(bench, first, options.timeoutMs)
   // What was seen before the lease may be old: under it nobody else writes.
   const start = await decide(bench, options, id)
   if (start.kind === 'already') return already(bench, start.build, options)
   guardRestart(bench, start, options)
+  sayFindings(bench, start.findings, start.kind === 'begin' ? forcedBy(options) : [])
   const rollout =
-    start.kind === 'resume' ? await resume(bench, lease, start) : await begin(bench, lease, start.beginning, start)
+    start.kind === 'resume'
+      ? await resume(bench, lease, start)
+      : await begin(bench, lease, start.beginning, start, options.emergency)
   announce(bench, rollout, start.kind === 'resume')
   const progress = new Progress(report, clock, `Releasing ${rollout.build}`)
   const driven = await driveTo(bench, lease, rollout, progress, options).catch((error: unknown) => {
@@ -105,11 +128,19 @@ async function lend(
   }
 }
 
-async function begin(bench: Bench, lease: Lease, beginning: Beginning, from: Decided): Promise<Rollout> {
+async function begin(
+  bench: Bench,
+  lease: Lease,
+  beginning: Beginning,
+  from: Decided,
+  emergency: boolean,
+): Promise<Rollout> {
   const { ports, by, signal } = bench
   const rollout = beginRollout(beginning)
-  const { at, id, build, reason, stages } = beginning
-  const facts = { rollout: id, build, rings: stages.map(({ ring }) => ring).join(', '), reason }
+  const { at, id, build, reason, stages, forced = [], supersedes = null } = beginning
+  const rings = stages.map(({ ring }) => ring).join(', ')
+  const past = forced.length === 0 ? {} : { forced: forced.join(', '), emergency }
+  const facts = { rollout: id, build, rings, reason, ...past, ...(supersedes !== null && { supersedes }) }
   const told = [{ at, by, event: 'release-begun', facts }]
   const seen = from.observed.ledger
   await execute({ ledger: ports.ledger, lease }, seen, { rollout, events: [], told, answered: [] }, signal)
@@ -189,18 +220,22 @@ function interrupted({ report }: Bench, { id, build }: Rollout, progress: Progre
   return 1
 }
 
-function dryRun(bench: Bench, start: Decided): number {
+function dryRun(bench: Bench, start: Decided, forced: readonly string[]): number {
   const { report, policy } = bench
   if (start.kind === 'already') return 0
   const build = start.kind === 'begin' ? start.beginning.build : start.rollout.build
+  const refused = obstacles(start.findings, forced).length > 0
   const previews = bench.rings.map((ring) => previewRing(ringOf(start.observed, ring), build, policy))
   if (report.json) {
-    report.document({ app: bench.app, dryRun: true, build, begins: start.kind === 'begin', rings: previews })
-    return 0
+    const begins = start.kind === 'begin'
+    report.document({ app: bench.app, dryRun: true, build, begins, rings: previews, checks: start.findings, forced })
+    return refused ? 3 : 0
   }
-  report.result(
-    start.kind === 'begin' ? `Would release ${build}.` : `Would go on with rollout ${start.rollout.id} of ${build}.`,
-  )
+  if (refused) report.result(`Would refuse to release ${build}:`)
+  else
+    report.result(
+      start.kind === 'begin' ? `Would release ${build}.` : `Would go on with rollout ${start.rollout.id} of ${build}.`,
+    )
   for (const { ring, nodes, there, warm, download, silent, cap } of previews) {
     const parts = [`${there} run it already`, `${warm} hold it in cold`, `${download.length} must fetch it`]
     const quiet = silent > 0 ? `, ${silent} silent` : ''
@@ -208,7 +243,8 @@ function dryRun(bench: Bench, start: Decided): number {
       `  ${ring}: ${counted(nodes, 'node')} (${parts.join(', ')}${quiet}), at most ${cap} out of service at once.`,
     )
   }
-  return 0
+  for (const line of findingLines(start.findings, forced)) report.result(line)
+  return refused ? 3 : 0
 }
 
 /** The order stands: nothing to write. Nodes that are not there yet are waited for, because releasing means that they run it. */

@@ -256,6 +256,9 @@ async function rollbackTo(bench: Bench, options: RollbackOptions, to: string): P
     restart: false,
     retry: false,
     now,
+    force: [],
+    emergency: false,
+    unchecked: true,
     dryRun: dry,
     timeoutMs,
   })

@@ -24,6 +24,14 @@ export interface ReleaseWish {
   /** Id and time of a rollout, should one begin. */
   readonly id: string
   readonly at: string
+  /** Checks that are gone past by name. */
+  readonly force?: readonly string[]
+  /** Checks that a build must have passed to be taken without being named. */
+  readonly required?: readonly string[]
+  /** Id of the rollout that was recalled to make way for this one. */
+  readonly supersedes?: string | null
+  /** A command is owed to the end of the rollout. */
+  readonly afterRollout?: boolean
 }
 
 export interface ReleaseFacts {
@@ -61,9 +69,22 @@ export function startRelease(wish: ReleaseWish, facts: ReleaseFacts): ReleaseSta
   return { kind: 'begin', beginning: beginningOf(wish, facts, entry) }
 }
 
-function chooseBuild(wish: ReleaseWish, { builds }: ReleaseFacts): CatalogEntry | Refusal {
+/**
+ * The newest build that may be released: past those that have not passed what is required, but never past one that is ordered already. When
+ * none has passed, the newest is taken, so that the refusal says what it lacks.
+ */
+function newestEligible({ required = [], force = [] }: ReleaseWish, { builds, rings }: ReleaseFacts) {
+  const free = builds.filter(({ quarantine }) => quarantine === null)
+  const lacks = ({ checks }: CatalogEntry) =>
+    required.some((name) => checks[name] !== 'passed' && !force.includes(name))
+  const ordered = ({ build }: CatalogEntry) => rings.some((view) => runsAlready(view, build))
+  return free.find((entry) => !lacks(entry) || ordered(entry)) ?? free[0]
+}
+
+function chooseBuild(wish: ReleaseWish, facts: ReleaseFacts): CatalogEntry | Refusal {
+  const { builds } = facts
   if (wish.build === null) {
-    const newest = builds.find(({ quarantine }) => quarantine === null)
+    const newest = newestEligible(wish, facts)
     if (newest !== undefined) return newest
     const why = builds.length === 0 ? 'nothing is published yet' : 'every published build is under quarantine'
     return refuse('NO_ELIGIBLE_BUILD', why)
@@ -170,6 +191,9 @@ function beginningOf(wish: ReleaseWish, facts: ReleaseFacts, entry: CatalogEntry
     adopt: wish.adopt,
     generations: facts.rollout?.generations ?? {},
     there: rings.filter(({ there }) => there).map(({ ring }) => ring),
+    forced: wish.force ?? [],
+    supersedes: wish.supersedes ?? null,
+    afterRollout: wish.afterRollout ?? false,
   }
 }
 

@@ -37,6 +37,10 @@ export interface Beginning {
   readonly there: readonly string[]
   /** Of the rollout before: the next order is above them also where the key and every node have forgotten them. */
   readonly generations: Readonly<Record<string, number>>
+  /** See `Rollout`. */
+  readonly forced?: readonly string[]
+  readonly supersedes?: string | null
+  readonly afterRollout?: boolean
 }
 
 export function beginRollout({ at, ...beginning }: Beginning): Rollout {

@@ -125,24 +125,22 @@ test('a comparison names each path once: alone in one, or in both and different;
     mode: fc.constantFrom(0o644, 0o755),
     mtime: fc.nat(),
   })
-  const tree = fc
-    .uniqueArray(entry, { selector: ({ path }) => path })
-    .map((list): readonly Entry[] =>
-      list
-        .map(
-          ({ path, content, mode, mtime }): Entry => ({
-            type: 'f',
-            path,
-            mode,
-            mtime,
-            size: 10,
-            content: content as Digest,
-            frame: 0,
-            offset: 0,
-          }),
-        )
-        .sort((x, y) => comparePaths(x.path, y.path)),
-    )
+  const tree = fc.uniqueArray(entry, { selector: ({ path }) => path }).map((list): readonly Entry[] =>
+    list
+      .map(
+        ({ path, content, mode, mtime }): Entry => ({
+          type: 'f',
+          path,
+          mode,
+          mtime,
+          size: 10,
+          content: content as Digest,
+          frame: 0,
+          offset: 0,
+        }),
+      )
+      .sort((x, y) => comparePaths(x.path, y.path)),
+  )
   fc.assert(
     fc.property(tree, tree, (from, to) => {
       const { changes, counts, toBytes } = compareEntries(from, to)
