@@ -117,7 +117,7 @@ function benchOf(
   common: Common,
   world: World,
 ): Bench {
-  const { app, policy, unheeded, evidence } = settings
+  const { app, policy, unheeded, evidence, dir } = settings
   const by = common.by ?? world.user
   return {
     app,
@@ -132,6 +132,7 @@ function benchOf(
     signal: world.signal,
     unheeded,
     evidence,
+    place: { dir, env: world.env },
   }
 }
 

@@ -5,6 +5,7 @@ import { addEvidence } from './program-evidence.ts'
 import { publish } from './publish.ts'
 import { release } from './release.ts'
 import { rollback } from './rollback.ts'
+import { releaseInPlace } from './supersede.ts'
 import { builds, init, status } from './verbs.ts'
 import { watch } from './watch.ts'
 import type { Bench } from './world.ts'
@@ -149,9 +150,10 @@ function createProgram(invoke: (invocation: Invocation) => void, streams: Output
     .option('--now', 'all nodes at once, whatever maxUnavailable says')
     .option('--force <check>', 'go past a check by its name; needs --reason; may be repeated', append)
     .option('--emergency', 'go past gates and windows; needs --reason')
+    .option('--supersede', 'recall the open rollout of another build first, in waves, then release')
     .addHelpText('after', RELEASE_HELP)
   verb('release', released, (bench, options, [build]) =>
-    release(bench, {
+    (options.supersede === true ? releaseInPlace : release)(bench, {
       build: build ?? null,
       reason: options.reason ?? '',
       adopt: options.adopt === true,

@@ -1,6 +1,6 @@
 // Owns `conduct release`: begins a rollout or goes on with the open one, drives it, and says how it ended.
 
-import { type Refusal, type ReleaseStart, startRelease } from '#conductor/core/beginning.ts'
+import { type Refusal, type ReleaseStart, type ReleaseWish, startRelease } from '#conductor/core/beginning.ts'
 import { pictureOf, type RingPicture } from '#conductor/core/picture.ts'
 import { type Finding, obstacles } from '#conductor/core/preflight.ts'
 import { previewRing } from '#conductor/core/preview.ts'
@@ -14,14 +14,13 @@ import { formatDuration } from '#fleet/duration.ts'
 import { FleetError, isFleetError } from '#fleet/errors.ts'
 import type { CatalogEntry, Lease } from '#fleet/ports.ts'
 import type { Rollout } from '#fleet/rollout.ts'
+import { payAfter, payOwed } from './after.ts'
+import { already } from './already.ts'
 import { conclude, endOfRelease } from './ending.ts'
-import { follow } from './follow.ts'
 import { leaseNote, rolloutId, takeLease } from './lease.ts'
 import { noteOrphans } from './orphans.ts'
 import { checkBypass, findingLines, forcedBy, lookAhead, refuseUnless, sayFindings } from './preflight.ts'
 import { Progress } from './progress.ts'
-import { plain } from './reporter.ts'
-import { look } from './verbs.ts'
 import { counted, listed } from './words.ts'
 import type { Bench } from './world.ts'
 
@@ -36,6 +35,8 @@ export interface ReleaseOptions {
   /** Checks to go past by name, and gates and windows all at once. */
   readonly force: readonly string[]
   readonly emergency: boolean
+  /** Id of the rollout that was recalled to make way for this one. */
+  readonly supersedes?: string | null
   /** The way back of `rollback --to`: what stands in a release's way does not stand in its. */
   readonly unchecked?: boolean
   readonly dryRun: boolean
@@ -49,19 +50,25 @@ type Decided = Exclude<ReleaseStart, Refusal> & {
   readonly findings: readonly Finding[]
 }
 
-/** @param id of the rollout, should one begin */
-async function decide(bench: Bench, options: ReleaseOptions, id: string): Promise<Decided> {
-  const { app, rings, policy, ports, clock, signal, by, evidence } = bench
+/** @throws FleetError `NAME_INVALID` */
+export function wishOf(bench: Bench, options: ReleaseOptions, id: string): ReleaseWish {
+  const { app, by, clock, evidence } = bench
   const { build, reason, adopt, restart, retry } = options
   if (build !== null && !isBuildId(build))
     throw new FleetError('NAME_INVALID', `${JSON.stringify(build)} is not a build id`)
+  const at = new Date(clock.now()).toISOString()
+  const { required, afterRollout } = evidence
+  const more = { force: forcedBy(options), required, afterRollout: afterRollout !== null }
+  const { supersedes = null } = options
+  return { app, build, by, reason, adopt, restart, retry, id, at, supersedes, ...more }
+}
+
+/** @param wish its id is that of the rollout, should one begin */
+async function decide(bench: Bench, options: ReleaseOptions, wish: ReleaseWish): Promise<Decided> {
+  const { app, rings, policy, ports, signal } = bench
+  const { force: forced = [], retry } = wish
   const observed = await observe(ports, { app, rings, policy }, signal)
   const catalog = await ports.catalog.list(signal)
-  const at = new Date(clock.now()).toISOString()
-  const forced = forcedBy(options)
-  const { required, afterRollout } = evidence
-  const more = { force: forced, required, afterRollout: afterRollout !== null }
-  const wish = { app, build, by, reason, adopt, restart, retry, id, at, ...more }
   const views = rings.map((ring) => ringOf(observed, ring))
   const start = startRelease(wish, { rings: views, rollout: observed.rollout, builds: catalog })
   if (start.kind === 'refuse') throw new FleetError(start.code, start.message)
@@ -83,8 +90,8 @@ export async function release(bench: Bench, options: ReleaseOptions): Promise<nu
     )
   }
   checkBypass(options, bench)
-  const id = rolloutId(clock)
-  const first = await decide(bench, options, id).catch(async (error: unknown) => {
+  const wish = wishOf(bench, options, rolloutId(clock))
+  const first = await decide(bench, options, wish).catch(async (error: unknown) => {
     if (isFleetError(error, 'ORPHAN_WRITE') && !options.dryRun) await noteOrphans(bench)
     throw error
   })
@@ -92,7 +99,8 @@ export async function release(bench: Bench, options: ReleaseOptions): Promise<nu
   if (options.dryRun) return dryRun(bench, first, forcedBy(options))
   await using lease = await lend(bench, first, options.timeoutMs)
   // What was seen before the lease may be old: under it nobody else writes.
-  const start = await decide(bench, options, id)
+  await payOwed(bench, lease)
+  const start = await decide(bench, options, wish)
   if (start.kind === 'already') return already(bench, start.build, options)
   guardRestart(bench, start, options)
   sayFindings(bench, start.findings, start.kind === 'begin' ? forcedBy(options) : [])
@@ -107,7 +115,9 @@ export async function release(bench: Bench, options: ReleaseOptions): Promise<nu
     throw error
   })
   if (driven === null) return interrupted(bench, rollout, progress)
-  return conclude(bench, endOfRelease(driven, ringPictures(bench, driven), progress.elapsedMs))
+  const exit = await conclude(bench, endOfRelease(driven, ringPictures(bench, driven), progress.elapsedMs))
+  await payAfter(bench, lease, driven.rollout)
+  return exit
 }
 
 /** The lease, or a refusal that says what its holder is doing. */
@@ -245,37 +255,4 @@ function dryRun(bench: Bench, start: Decided, forced: readonly string[]): number
   }
   for (const line of findingLines(start.findings, forced)) report.result(line)
   return refused ? 3 : 0
-}
-
-/** The order stands: nothing to write. Nodes that are not there yet are waited for, because releasing means that they run it. */
-async function already(bench: Bench, build: string, options: ReleaseOptions): Promise<number> {
-  const { report, clock } = bench
-  const began = clock.monotonic()
-  const arrived = (rings: readonly RingPicture[]) => rings.every(({ counts }) => counts.working + counts.staged === 0)
-  let { picture } = await look(bench)
-  if (!arrived(picture.rings) && !options.dryRun) {
-    report.say(`The order for ${build} stands already; waiting for the nodes that are not there yet.`)
-    const progress = new Progress(report, clock, `Waiting for ${build}`)
-    picture = await follow(bench, options.timeoutMs, (now) => {
-      progress.show(now, [], null)
-      return arrived(now.rings)
-    })
-  }
-  const total = picture.rings.reduce((sum, { counts }) => sum + counts.total, 0)
-  const there = picture.rings.reduce((sum, { counts }) => sum + counts.converged, 0)
-  const odd = picture.rings.flatMap(({ nodes }) =>
-    nodes.filter(({ state }) => state === 'failed' || state === 'working'),
-  )
-  const rings = listed(bench.rings, 8)
-  const lines = [
-    `${build} is already there: ${there} of ${counted(total, 'node')} of ${rings} run it, and nothing was written.`,
-  ]
-  const failing = odd.map(
-    ({ node, phase, refusal }) =>
-      `  ${node} does not run it (${refusal?.code ?? phase}: ${plain(refusal?.message ?? 'it is not there yet')}).`,
-  )
-  const ms = formatDuration(clock.monotonic() - began)
-  if (odd.length > 0)
-    lines.push(`Not every node runs it after ${ms}: conduct release ${build} --retry asks them once more.`, ...failing)
-  return conclude(bench, { exit: odd.length > 0 ? 1 : 0, lines })
 }

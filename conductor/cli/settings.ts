@@ -1,6 +1,6 @@
 // Owns the settings of one command line: the config file, what options and environment put over it, and which rings it is about.
 import { existsSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import {
   type ConductConfig,
   CUSTOMARY_RINGS,
@@ -26,6 +26,8 @@ export interface Settings {
   readonly policy: Policy
   readonly unheeded: readonly string[]
   readonly evidence: EvidenceSettings
+  /** Where commands of the config are looked for: the folder of the config file, or that of whoever typed. */
+  readonly dir: string
 }
 
 interface Place {
@@ -62,6 +64,7 @@ export function readSettings(common: Common, place: Place, read: (path: string |
     policy: { maxUnavailable, failureBudget, waveMs: waveSeconds * 1_000, allAtOnce: false },
     unheeded: unheeded(config),
     evidence: evidenceSettings(config),
+    dir: path === null ? place.cwd : dirname(path),
   }
 }
 

@@ -42,4 +42,6 @@ export interface Bench {
   /** Keys of the config that are read and not obeyed yet. */
   readonly unheeded: readonly string[]
   readonly evidence: EvidenceSettings
+  /** Where commands of the config run, and the environment that they have beside what they are told. */
+  readonly place: { readonly dir: string; readonly env: Readonly<Record<string, string | undefined>> }
 }

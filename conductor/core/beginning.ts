@@ -81,7 +81,7 @@ function newestEligible({ required = [], force = [] }: ReleaseWish, { builds, ri
   return free.find((entry) => !lacks(entry) || ordered(entry)) ?? free[0]
 }
 
-function chooseBuild(wish: ReleaseWish, facts: ReleaseFacts): CatalogEntry | Refusal {
+export function chooseBuild(wish: ReleaseWish, facts: ReleaseFacts): CatalogEntry | Refusal {
   const { builds } = facts
   if (wish.build === null) {
     const newest = newestEligible(wish, facts)

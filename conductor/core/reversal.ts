@@ -17,6 +17,8 @@ export interface RollbackWish {
   readonly at: string
   /** `previous`: the build before the running one, also where that was rolled back to just now. */
   readonly previous: boolean
+  /** A command is owed to the end of the way back. */
+  readonly afterRollout?: boolean
 }
 
 export type RollbackStart =
@@ -117,6 +119,7 @@ function reversal(wish: RollbackWish, group: readonly Reversed[], facts: Release
     adopt: true,
     there: [],
     generations: {},
+    afterRollout: wish.afterRollout ?? false,
   })
   const marks = group.map(({ ring, force }) => [ring, markOf(ring, force, facts)])
   const written = facts.rollout?.generations ?? {}

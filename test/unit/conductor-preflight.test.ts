@@ -6,6 +6,7 @@ import { lineageOf, sameCommit } from '#conductor/core/lineage.ts'
 import { ALWAYS_OPEN, NO_SIGNALS, plan } from '#conductor/core/plan.ts'
 import { FORCEABLE, obstacles, type PreflightFacts, preflight, unknownForce } from '#conductor/core/preflight.ts'
 import type { RingView } from '#conductor/core/standing.ts'
+import { supersede } from '#conductor/core/superseding.ts'
 import type { CatalogEntry } from '#fleet/ports.ts'
 import { entryOf } from '#test/support/conducting.ts'
 import { fc } from '#test/support/properties.ts'
@@ -140,4 +141,26 @@ test('an emergency goes past gates and windows, and past nothing else; without i
   assert.equal(planned(['windows'], failing), 'rollBack')
   assert.equal(planned([], NO_SIGNALS, closed), 'wait')
   assert.equal(planned(['windows'], NO_SIGNALS, closed), 'order')
+})
+
+test('only another build than that of the open rollout takes its place, and only one that may be released', () => {
+  const wish: ReleaseWish = {
+    ...{ app: APP, build: C, by: 'ana', reason: '', adopt: false, restart: false, retry: false },
+    ...{ id: 'r', at: '' },
+  }
+  const sim = new Simulation({ nodes: 3, before: settledOn(A, null), hot: A, cold: null, build: B })
+  const builds = [entryOf(C), entryOf(B), entryOf(A)]
+  const kind = (build: typeof A, rollout: typeof sim.rollout | null, over = builds) => {
+    const found = supersede({ ...wish, build }, { rings: [ring()], rollout, builds: over })
+    return found.kind === 'refuse' ? found.code : found.kind
+  }
+  assert.equal(kind(C, sim.rollout), 'recall')
+  assert.equal(kind(B, sim.rollout), 'ROLLOUT_OPEN')
+  const recalling = { ...sim.rollout, phase: 'recalling' } as const
+  assert.equal(kind(B, recalling), 'recall', 'what goes back already may come again')
+  assert.equal(kind(C, null), 'free')
+  assert.equal(kind(C, { ...sim.rollout, phase: 'done' }), 'free')
+  const quarantine = { by: 'ben', reason: 'x', at: '' }
+  assert.equal(kind(C, sim.rollout, [{ ...entryOf(C), quarantine }, entryOf(B)]), 'BUILD_QUARANTINED')
+  assert.equal(kind(C, sim.rollout, []), 'BUILD_UNKNOWN')
 })
