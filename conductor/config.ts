@@ -104,9 +104,37 @@ export const conductSchema = v.strictObject({
   slotMinutes: v.optional(v.pipe(seconds, v.minValue(1, 'must be at least 1')), 40),
   gates: v.optional(gatesSchema, []),
   schedule: v.optional(text),
+  /** Checks that a build must have passed before it is released. */
+  checks: v.optional(v.strictObject({ required: v.optional(v.array(text), []) })),
+  /** A git checkout that knows the commits of the builds: asked whether one contains another. */
+  lineage: v.optional(v.strictObject({ checkout: text })),
+  /** Pages about what `conduct` shows: `compare` with {{from}} and {{to}} for two commits. */
+  links: v.optional(v.strictObject({ compare: v.optional(text) })),
+  /** Argv that is run when a rollout has ended, with its outcome in the environment. */
+  afterRollout: v.optional(v.pipe(argv, v.minLength(1, 'must name a command'))),
+  afterRolloutSeconds: v.optional(seconds, 60),
 })
 
 export type ConductConfig = v.InferOutput<typeof conductSchema>
+
+/** What the config says of evidence: what a release asks for, and what is done with how it ended. */
+export interface EvidenceSettings {
+  readonly required: readonly string[]
+  readonly checkout: string | null
+  /** Template of a link. */
+  readonly compare: string | null
+  readonly afterRollout: { readonly argv: readonly string[]; readonly timeoutMs: number } | null
+}
+
+export function evidenceSettings(config: ConductConfig): EvidenceSettings {
+  const { checks, lineage, links, afterRollout, afterRolloutSeconds } = config
+  return {
+    required: checks?.required ?? [],
+    checkout: lineage?.checkout ?? null,
+    compare: links?.compare ?? null,
+    afterRollout: afterRollout === undefined ? null : { argv: afterRollout, timeoutMs: afterRolloutSeconds * 1_000 },
+  }
+}
 
 /** Rings that are looked for when nothing names any: the customary path of a build. */
 export const CUSTOMARY_RINGS = ['staging', 'dogfood', 'canary', 'production'] as readonly string[] as readonly Name[]

@@ -119,7 +119,7 @@ function benchOf(
   common: Common,
   world: World,
 ): Bench {
-  const { app, policy, route, gates, dir, unheeded } = settings
+  const { app, policy, route, gates, dir, unheeded, evidence } = settings
   const by = common.by ?? world.user
   return {
     app,
@@ -136,6 +136,7 @@ function benchOf(
     holder: `${by}@${world.hostname}`,
     signal: world.signal,
     unheeded,
+    evidence,
   }
 }
 

@@ -183,6 +183,22 @@ export const ERRORS = {
   NODE_ALIVE: { kind: 'refused', title: 'The node is alive', fix: 'stop its puller first' },
   ROLLOUT_FAILED: { kind: 'failed', title: 'The rollout did not succeed' },
   NOT_CONVERGED: { kind: 'failed', title: 'Not every node arrived in time', fix: 'conduct status' },
+  CHECK_NOT_PASSED: {
+    kind: 'refused',
+    title: 'A required check has not passed',
+    fix: 'conduct check BUILD NAME passed',
+  },
+  LINEAGE_BROKEN: {
+    kind: 'refused',
+    title: 'The build is not known to contain what runs now',
+    fix: 'conduct publish DIR --contains COMMIT, or lineage.checkout in the config',
+  },
+  PREVIOUS_UNKNOWN: { kind: 'refused', title: 'There would be no way back', fix: 'conduct publish what runs now' },
+  STORE_INCOMPLETE: {
+    kind: 'refused',
+    title: 'The store does not hold the whole build',
+    fix: 'conduct publish DIR --build BUILD puts back what is missing',
+  },
   NO_ELIGIBLE_BUILD: { kind: 'refused', title: 'There is no build to release', fix: 'conduct publish DIR' },
 } as const satisfies Record<string, ErrorSpec>
 

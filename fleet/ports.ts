@@ -92,6 +92,12 @@ export interface CatalogEntry {
   readonly treeDigest: Digest
   readonly artifact: { readonly digest: Digest; readonly bytes: number }
   readonly checks: Readonly<Record<string, string>>
+  /** Who said so last, when `conduct check` did. */
+  readonly checkedBy?:
+    | Readonly<Record<string, { readonly by: string; readonly at: string; readonly reason: string }>>
+    | undefined
+  /** Commits that it is known to contain, beside its own (`publish --contains`). */
+  readonly contains?: readonly string[] | undefined
   /** Ring → when the build converged and soaked there, ISO 8601. */
   readonly good: Readonly<Record<string, string>>
   readonly quarantine: { readonly by: string; readonly reason: string; readonly at: string } | null
@@ -104,6 +110,8 @@ export interface Catalog {
   list(signal: AbortSignal): Promise<readonly CatalogEntry[]>
   /** @throws FleetError `WRITE_CONFLICT` when the entry is no longer at `index` */
   put(entry: CatalogEntry, index: number, signal: AbortSignal): Promise<void>
+  /** Gone already is fine. @throws FleetError `WRITE_CONFLICT` when the entry is no longer at `index` */
+  remove(build: BuildId, index: number, signal: AbortSignal): Promise<void>
 }
 
 /** What a store knows of an object. `version` is its ETag or the like: a change detector, never a proof of content. */
@@ -129,6 +137,8 @@ export interface BuildStore {
   read(name: string, options: { range?: ByteRange; version?: string }, signal: AbortSignal): AsyncIterable<Uint8Array>
   /** Creates an object, atomically and only if there is none. `exists` wrote nothing. Bounded memory. @throws STORE_READ_ONLY */
   create(name: string, body: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<'created' | 'exists'>
+  /** The names of all objects below a prefix that ends with a slash, in any order. @throws STORE_READ_ONLY where nothing can be listed */
+  list(prefix: string, signal: AbortSignal): AsyncIterable<string>
   /** Removes an object; gone already is fine. @throws STORE_READ_ONLY */
   remove(name: string, signal: AbortSignal): Promise<void>
 }
@@ -178,6 +188,12 @@ export interface HistoryEntry {
   readonly by: string
   readonly event: string
   readonly facts: Facts
+}
+
+/** A key of the history: `name` is its last part, of which 12 digits are the number of an entry. */
+export interface ChainLink {
+  readonly name: string
+  readonly raw: Uint8Array
 }
 
 /** A ring's target as it stands in Consul. `target` is null when the key is absent or its value is not a record. */
@@ -247,37 +263,16 @@ export interface Ledger {
   stop(hold: Pick<AsideWrite, 'raw' | 'index'>, signal: AbortSignal): Promise<void>
   /** A key beside the rollouts, as the leader vouches for it. */
   peek(key: AsideKey, signal: AbortSignal): Promise<AsideView>
-  /** Newest first. */
+  /** Newest first. Entries that are gone or cannot be read are left out and logged. */
   history(limit: number, signal: AbortSignal): Promise<readonly HistoryEntry[]>
+  /** Every key of the history with its bytes as they stand, in the order of their names: for whoever proves the chain. */
+  chain(signal: AbortSignal): AsyncIterable<ChainLink>
+  /** The record of a rollout that ended, as it was kept then; null when none was. @throws FleetError `RECORD_INVALID` */
+  finished(id: string, signal: AbortSignal): Promise<Rollout | null>
+  /** Every ring that has keys, also one that no config names. */
+  rings(signal: AbortSignal): Promise<readonly Name[]>
   /** Leaves a request for the lease holder; CAS 0. */
   ask(request: Request, signal: AbortSignal): Promise<void>
   /** Takes back a request that nobody answered. */
   withdraw(id: string, signal: AbortSignal): Promise<void>
 }
-
-/**
- * Maintenance mode of a service at this machine's Consul agent: whoever balances load by Consul's health stops sending to it. What is ours
- * is known by `owner`, the first words of its reason: nobody else's maintenance is ever lifted, and all of these may be repeated.
- */
-export interface Maintenance {
-  /**
-   * `foreign`: somebody else's maintenance stands already and stays as it is; `unknown`: the agent knows no such service.
-   * @throws FleetError of kind transient or refused
-   */
-  enter(
-    service: string,
-    note: { readonly owner: string; readonly reason: string },
-    signal: AbortSignal,
-  ): Promise<'entered' | 'foreign' | 'unknown'>
-  /**
-   * Lifts what `owner` put on. `none`: there is no maintenance. When it throws, it goes on trying by itself for as long as the program lives,
-   * until the next `enter` or `leave` of the service. @throws FleetError of kind transient or refused
-   */
-  leave(service: string, owner: string, signal: AbortSignal): Promise<'left' | 'foreign' | 'none' | 'unknown'>
-}
-
-/**
- * Calls `changed` soon after something in a folder was added, changed or removed, until disposed of. A hint, never a proof: it may call too often
- * and may miss a change, so whoever needs the truth reads the folder now and then. Never throws; a folder that is not there is silent.
- */
-export type WatchFolder = (folder: string, changed: () => void) => AsyncDisposable

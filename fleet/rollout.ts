@@ -138,4 +138,12 @@ export interface Rollout {
   readonly back?: boolean
   /** What each gate said last of the stage in hand, in the order of their names. */
   readonly verdicts?: readonly GateMark[]
+  /** Ring → SHA-256 of the order that was written there last, by this rollout or one before it; the ledger notes it with each write. */
+  readonly orders?: Readonly<Record<string, Digest>>
+  /** Checks that an operator bypassed by name (`release --force`, `--emergency`). */
+  readonly forced?: readonly string[]
+  /** Id of the rollout that was recalled to make way for this one (`release --supersede`). */
+  readonly supersedes?: string | null
+  /** The command `afterRollout` is owed to its end. */
+  readonly afterRollout?: boolean
 }

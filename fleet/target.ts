@@ -155,3 +155,8 @@ export function admit(ratchet: Ratchet, mark: OrderMark): Admission {
   }
   return { verdict: modifyIndex === ratchet.modifyIndex ? 'known' : 'regressed' }
 }
+
+/** SHA-256 of the bytes of a target key: what the conductor remembers of the order that it wrote. */
+export function orderDigest(raw: Uint8Array): Digest {
+  return `sha256:${createHash('sha256').update(raw).digest('hex')}` as Digest
+}

@@ -81,6 +81,8 @@ export const catalogSchema = v.object({
   treeDigest: digest,
   artifact: artifactSchema,
   checks: v.optional(v.record(v.string(), line), {}),
+  checkedBy: v.optional(v.record(v.string(), v.object({ by: line, at: line, reason: line }))),
+  contains: v.optional(v.array(line)),
   good: v.optional(v.record(v.string(), line), {}),
   quarantine: v.optional(v.nullable(v.object({ by: line, reason: line, at: line })), null),
 })
@@ -144,6 +146,10 @@ export const rolloutSchema = v.object({
   commander: v.optional(v.nullable(line), null),
   back: v.optional(v.boolean(), false),
   verdicts: v.optional(v.array(gateMark), []),
+  orders: v.optional(v.record(v.string(), digest), {}),
+  forced: v.optional(v.array(line), []),
+  supersedes: v.optional(v.nullable(line), null),
+  afterRollout: v.optional(v.boolean(), false),
 })
 
 export const leaseSchema = v.object({

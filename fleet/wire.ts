@@ -29,8 +29,7 @@ const MAX_RECORD_BYTES = 8 * 1024
 export type Opener = (raw: Uint8Array) => Uint8Array
 const unsigned: Opener = (raw) => raw
 
-function firstIssue(issues: readonly v.BaseIssue<unknown>[]): string {
-  const issue = issues[0]
+function firstIssue([issue]: readonly v.BaseIssue<unknown>[]): string {
   if (issue === undefined) return 'does not fit'
   const path = v.getDotPath(issue)
   return path === null ? issue.message : `${path}: ${issue.message}`
@@ -50,9 +49,8 @@ function parseRecord<schema extends v.GenericSchema<unknown, { v: 1 }>>(
   what: string,
   codes: Codes,
 ): Omit<v.InferOutput<schema>, 'v'> {
-  if (raw.byteLength > MAX_RECORD_BYTES) {
-    throw new FleetError(codes.invalid, `${what} has ${raw.byteLength} bytes, at most ${MAX_RECORD_BYTES} are read`)
-  }
+  const [bytes, most] = [raw.byteLength, MAX_RECORD_BYTES]
+  if (bytes > most) throw new FleetError(codes.invalid, `${what} has ${bytes} bytes, at most ${most} are read`)
   let value: unknown
   try {
     value = JSON.parse(utf8.decode(raw))
@@ -77,10 +75,8 @@ function parseRecord<schema extends v.GenericSchema<unknown, { v: 1 }>>(
 function writeRecord(record: object, what: string): Uint8Array {
   const bytes = new TextEncoder().encode(JSON.stringify({ v: WIRE_VERSION, ...record }))
   if (bytes.byteLength > MAX_RECORD_BYTES) {
-    throw new FleetError(
-      'CONSUL_TOO_LARGE',
-      `${what} would have ${bytes.byteLength} bytes, at most ${MAX_RECORD_BYTES} are written`,
-    )
+    const size = `${bytes.byteLength} bytes, at most ${MAX_RECORD_BYTES} are written`
+    throw new FleetError('CONSUL_TOO_LARGE', `${what} would have ${size}`)
   }
   return bytes
 }

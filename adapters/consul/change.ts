@@ -1,10 +1,11 @@
 // Owns a change of the ledger as one transaction: what must still stand, and what is written.
 import { createHash } from 'node:crypto'
-import type { Name } from '#fleet/build.ts'
+import type { Digest, Name } from '#fleet/build.ts'
 import { FleetError } from '#fleet/errors.ts'
 import { type Keys, RESERVED_RINGS } from '#fleet/keys.ts'
 import type { AsideKey, AsideWrite, LedgerChange, LedgerView } from '#fleet/ports.ts'
 import { TERMINAL_PHASES } from '#fleet/rollout.ts'
+import { orderDigest } from '#fleet/target.ts'
 import { writeHistoryEntry, writeRollout, writeTarget } from '#fleet/wire.ts'
 import type { Operation } from './client.ts'
 
@@ -29,7 +30,8 @@ export function changeOf(keys: Keys, session: string, seen: LedgerView, change: 
   if (change.rollout === null) {
     checks.push(unchanged(keys.rollout, rolloutIndex))
   } else {
-    const value = writeRollout(change.rollout)
+    const orders = { ...seen.rollout?.record.orders, ...change.rollout.orders, ...digestsOf(change.targets) }
+    const value = writeRollout({ ...change.rollout, ...(Object.keys(orders).length > 0 && { orders }) })
     writes.push({ verb: 'cas', key: keys.rollout, value, index: rolloutIndex })
     if (TERMINAL_PHASES.includes(change.rollout.phase)) {
       writes.push({ verb: 'set', key: keys.finishedRollout(change.rollout.id), value })
@@ -58,6 +60,11 @@ export function asideKey(keys: Keys, key: AsideKey): string {
 function asideOperation(keys: Keys, { key, raw, index }: AsideWrite): Operation {
   const name = asideKey(keys, key)
   return raw === null ? { verb: 'delete-cas', key: name, index } : { verb: 'cas', key: name, value: raw, index }
+}
+
+/** What tells a key's bytes from those that somebody else put there. */
+function digestsOf(targets: LedgerChange['targets']): Readonly<Record<string, Digest>> {
+  return Object.fromEntries(Object.entries(targets).map(([ring, raw]) => [ring, orderDigest(raw)]))
 }
 
 /** The events as entries behind the newest one, each chained to the bytes before it. CAS 0: nobody else took the number. */

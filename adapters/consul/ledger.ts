@@ -91,6 +91,17 @@ export function ledger(client: ConsulClient, options: { readonly app: string }):
     },
 
     history: (limit, signal) => history.list(limit, signal),
+    chain: (signal) => history.chain(signal),
+
+    async finished(id, signal) {
+      const { value: entry } = await client.get(keys.finishedRollout(id), signal, { consistency: 'consistent' })
+      return entry === null ? null : readRollout(entry.value)
+    },
+
+    async rings(signal) {
+      const names = await client.names(keys.app, signal, '/')
+      return names.flatMap((name) => keys.ringOf(name) ?? [])
+    },
 
     async ask(request, signal) {
       const key = keys.request(request.id)

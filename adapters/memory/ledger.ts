@@ -71,6 +71,23 @@ export function memoryLedger(records: Records, options: { readonly app: string; 
       return newest.flatMap((record) => readable(() => readHistoryEntry(record.value)))
     },
 
+    async *chain(signal) {
+      begin(signal)
+      for (const { key, value } of records.list(keys.history))
+        yield { name: key.slice(keys.history.length), raw: value }
+    },
+
+    async finished(id, signal) {
+      begin(signal)
+      const record = records.get(keys.finishedRollout(id))
+      return record && readRollout(record.value)
+    },
+
+    async rings(signal) {
+      begin(signal)
+      return [...new Set(records.list(keys.app).flatMap(({ key }) => keys.ringOf(key) ?? []))]
+    },
+
     async ask(request, signal) {
       begin(signal)
       const key = keys.request(request.id)

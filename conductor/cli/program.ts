@@ -4,11 +4,13 @@ import { isBuildId } from '#fleet/build.ts'
 import { gateBacktest } from './gate.ts'
 import { isRolloutId } from './lease.ts'
 import { plan } from './plan.ts'
+import { addEvidence } from './program-evidence.ts'
 import { registerVerbs } from './program-verbs.ts'
 import { publish } from './publish.ts'
 import { release } from './release.ts'
 import { rollback } from './rollback.ts'
-import { builds, history, init, status } from './verbs.ts'
+import { releaseInPlace } from './supersede.ts'
+import { builds, init, status } from './verbs.ts'
 import { watch } from './watch.ts'
 import type { Bench } from './world.ts'
 
@@ -134,12 +136,14 @@ function createProgram(invoke: (invocation: Invocation) => void, streams: Output
     .option('--build <id>', 'id of the build (default: time and commit)')
     .option('--commit <sha>', 'commit it was built from')
     .option('--check <name=state>', 'what is known of it, like tests=passed; may be repeated', append)
+    .option('--contains <commits>', 'commits it contains beside its own, like "$(git rev-list -n 50 HEAD)"', append)
   verb('publish', published, (bench, options, [dir = '.']) =>
     publish(bench, {
       dir,
       build: text(options.build),
       commit: text(options.commit),
       checks: Array.isArray(options.check) ? options.check : [],
+      contains: Array.isArray(options.contains) ? options.contains : [],
       dryRun: dryRun(options),
     }),
   )
@@ -167,9 +171,12 @@ function createProgram(invoke: (invocation: Invocation) => void, streams: Output
     .option('--as <id>', 'id of the rollout, as conduct plan named one: it decides who comes first', rolloutName)
     .option('--wait', 'queue behind an open rollout')
     .option('--take-over', 'take the lease from whoever holds it, with --reason, and go on')
+    .option('--force <check>', 'go past a check by its name; needs --reason; may be repeated', append)
+    .option('--emergency', 'go past gates and windows; needs --reason')
+    .option('--supersede', 'recall the open rollout of another build first, in waves, then release')
     .addHelpText('after', RELEASE_HELP)
   verb('release', released, (bench, options, [build]) =>
-    release(bench, {
+    (options.supersede === true ? releaseInPlace : release)(bench, {
       build: build ?? null,
       reason: options.reason ?? '',
       adopt: options.adopt === true,
@@ -179,6 +186,8 @@ function createProgram(invoke: (invocation: Invocation) => void, streams: Output
       id: text(options.as),
       wait: options.wait === true,
       takeOver: options.takeOver === true,
+      force: Array.isArray(options.force) ? options.force : [],
+      emergency: options.emergency === true,
       dryRun: dryRun(options),
       timeoutMs: options.timeout ?? RELEASE_MS,
     }),
@@ -214,10 +223,7 @@ function createProgram(invoke: (invocation: Invocation) => void, streams: Output
     watch(bench, { nodes: options.nodes === true, timeoutMs: options.timeout ?? WATCH_MS }),
   )
 
-  const told = reading(program.command('history'))
-    .description('list what happened, newest first')
-    .option('--limit <n>', 'how many entries', count, 30)
-  verb('history', told, (bench, options) => history(bench, { limit: Number(options.limit) }))
+  addEvidence({ program, verb, reading, changing, count, duration, buildId, append })
 
   const gates = program.command('gate').description('look into the gates of the config')
   const replayed = reading(gates.command('backtest'))

@@ -1,83 +1,31 @@
 // Owns `conduct release`: begins a rollout or goes on with the open one, drives it, and says how it ended.
 
-import { type Refusal, type ReleaseStart, startRelease } from '#conductor/core/beginning.ts'
 import type { GateReader } from '#conductor/core/gates.ts'
 import { pictureOf, type RingPicture } from '#conductor/core/picture.ts'
-import { previewRing } from '#conductor/core/preview.ts'
 import { beginRollout } from '#conductor/core/reduce.ts'
-import { fastRoute, prestageOf, stagesOf, unfitRoute } from '#conductor/core/route.ts'
-import { capOf, policyIn } from '#conductor/core/standing.ts'
 import { evaluator } from '#conductor/shell/evaluate.ts'
 import { execute, tell } from '#conductor/shell/execute.ts'
 import { gateReader } from '#conductor/shell/gates.ts'
-import { type Observation, observe, ringOf } from '#conductor/shell/observe.ts'
 import { pastFigures } from '#conductor/shell/past.ts'
 import { type Driven, drive } from '#conductor/shell/reconcile.ts'
-import { isBuildId, type Name } from '#fleet/build.ts'
+import type { Name } from '#fleet/build.ts'
 import { formatDuration } from '#fleet/duration.ts'
 import { FleetError, isFleetError } from '#fleet/errors.ts'
-import type { CatalogEntry, Lease } from '#fleet/ports.ts'
+import type { Lease } from '#fleet/ports.ts'
 import type { Rollout } from '#fleet/rollout.ts'
+import { payAfter, payOwed } from './after.ts'
+import { already } from './already.ts'
+import { type Decided, decide, guardRestart, guardRoute, type ReleaseOptions, wishOf } from './deciding.ts'
+import { dryRun } from './dry-release.ts'
 import { conclude, endOfRelease } from './ending.ts'
-import { follow } from './follow.ts'
 import { leaseNote, rolloutId, takeLease } from './lease.ts'
+import { noteOrphans } from './orphans.ts'
+import { checkBypass, forcedBy, sayFindings } from './preflight.ts'
 import { Progress } from './progress.ts'
 import { queued } from './queue.ts'
-import { plain } from './reporter.ts'
 import { namingTaker, takeOver } from './take-over.ts'
-import { look } from './verbs.ts'
-import { counted, listed } from './words.ts'
+import { listed } from './words.ts'
 import type { Bench } from './world.ts'
-
-export interface ReleaseOptions {
-  readonly build: string | null
-  readonly reason: string
-  readonly adopt: boolean
-  readonly restart: boolean
-  readonly retry: boolean
-  /** Take every node at once, whatever `maxUnavailable` says. */
-  readonly now: boolean
-  /** Id that a new rollout is to have; null or left out: one of its own. */
-  readonly id?: string | null
-  /** The fast lane of `rollback --to`: no shares, no soaks, no smoke tests, every ring staged from the start. */
-  readonly fast?: boolean
-  /** Queue behind an open rollout. */
-  readonly wait?: boolean
-  /** Take the lease from whoever holds it. */
-  readonly takeOver?: boolean
-  /** On behalf of `rollback --to`. */
-  readonly back?: boolean
-  readonly dryRun: boolean
-  readonly timeoutMs: number
-}
-
-type Decided = Exclude<ReleaseStart, Refusal> & {
-  readonly observed: Observation
-  readonly catalog: readonly CatalogEntry[]
-}
-
-/** @param id of the rollout, should one begin */
-async function decide(bench: Bench, options: ReleaseOptions, id: string): Promise<Decided> {
-  const { app, rings, policy, ports, clock, signal, by } = bench
-  const { build, reason, adopt, restart, retry, back = false } = options
-  if (build !== null && !isBuildId(build))
-    throw new FleetError('NAME_INVALID', `${JSON.stringify(build)} is not a build id`)
-  const observed = await observe(ports, { app, rings, policy }, signal)
-  const catalog = await ports.catalog.list(signal)
-  const at = new Date(clock.now()).toISOString()
-  const route = options.fast === true ? fastRoute(rings) : bench.route
-  const stages = stagesOf(route, rings)
-  const prestage = prestageOf(route, rings)
-  const wish = { app, build, by, reason, adopt, restart, retry, back, stages, prestage, id, at }
-  const views = rings.map((ring) => ringOf(observed, ring))
-  const line = observed.fleet.line ?? []
-  const start = startRelease(wish, { rings: views, rollout: observed.rollout, builds: catalog, line })
-  if (start.kind === 'refuse') throw new FleetError(start.code, start.message)
-  if (start.kind === 'begin' && observed.rollout?.id === id) {
-    throw new FleetError('USAGE', `--as ${id}: there was such a rollout already; conduct plan names another id`)
-  }
-  return { ...start, observed, catalog }
-}
 
 export async function release(bench: Bench, options: ReleaseOptions): Promise<number> {
   if (options.wait !== true || options.dryRun) return releaseNow(bench, options)
@@ -89,18 +37,25 @@ async function releaseNow(bench: Bench, options: ReleaseOptions): Promise<number
   if (bench.unheeded.length > 0) {
     report.say(`Note: this version does not act on ${listed(bench.unheeded, 8)} of the config.`)
   }
-  const id = options.id ?? rolloutId(clock)
-  const first = await decide(bench, options, id)
+  checkBypass(options, bench)
+  const wish = wishOf(bench, options, options.id ?? rolloutId(clock))
+  const first = await decide(bench, options, wish).catch(async (error: unknown) => {
+    if (isFleetError(error, 'ORPHAN_WRITE') && !options.dryRun) await noteOrphans(bench)
+    throw error
+  })
   if (first.kind === 'already') return already(bench, first.build, options)
   guardRoute(bench, first)
-  if (options.dryRun) return dryRun(bench, first)
+  if (options.dryRun) return dryRun(bench, first, forcedBy(options))
   await using lease = await lend(bench, first, options)
+  await payOwed(bench, lease)
   // What was seen before the lease may be old: under it nobody else writes.
-  const start = await decide(bench, options, id)
+  const start = await decide(bench, options, { ...wish, at: new Date(clock.now()).toISOString() })
   if (start.kind === 'already') return already(bench, start.build, options)
   guardRestart(bench, start, options)
   guardRoute(bench, start)
-  const rollout = start.kind === 'resume' ? await resume(bench, lease, start) : await begin(bench, lease, start)
+  sayFindings(bench, start.findings, start.kind === 'begin' ? forcedBy(options) : [])
+  const rollout =
+    start.kind === 'resume' ? await resume(bench, lease, start) : await begin(bench, lease, start, options.emergency)
   announce(bench, rollout, start.kind === 'resume')
   const progress = new Progress(report, clock, `Releasing ${rollout.build}`)
   const driven = await driveTo(bench, lease, rollout, progress, options).catch(async (error: unknown) => {
@@ -108,14 +63,9 @@ async function releaseNow(bench: Bench, options: ReleaseOptions): Promise<number
     throw await namingTaker(error, bench)
   })
   if (driven === null) return interrupted(bench, rollout, progress)
-  return conclude(bench, endOfRelease(driven, ringPictures(bench, driven), progress.elapsedMs))
-}
-
-/** A plan that cannot end in its slot is not begun. One that is open goes on. */
-function guardRoute(bench: Bench, start: Decided): void {
-  if (start.kind !== 'begin') return
-  const unfit = unfitRoute(start.beginning.stages, bench.route)
-  if (unfit !== null) throw new FleetError('PLAN_UNFIT', `${unfit}; nothing was written`)
+  const exit = await conclude(bench, endOfRelease(driven, ringPictures(bench, driven), progress.elapsedMs))
+  await payAfter(bench, lease, driven.rollout)
+  return exit
 }
 
 /** The lease, or a refusal that says what its holder is doing. */
@@ -138,13 +88,20 @@ async function lend(
   }
 }
 
-async function begin(bench: Bench, lease: Lease, start: Extract<Decided, { kind: 'begin' }>): Promise<Rollout> {
+async function begin(
+  bench: Bench,
+  lease: Lease,
+  start: Extract<Decided, { kind: 'begin' }>,
+  emergency: boolean,
+): Promise<Rollout> {
   const { ports, by, signal } = bench
   const { beginning, takesUp: events, observed } = start
   const rollout = beginRollout(beginning)
-  const { at, id, build, reason, stages } = beginning
+  const { at, id, build, reason, stages, forced = [], supersedes = null } = beginning
   const rings = [...new Set(stages.map(({ ring }) => ring))].join(', ')
-  const facts = { rollout: id, build, rings, stages: stages.length, reason }
+  const past = forced.length === 0 ? {} : { forced: forced.join(', '), emergency }
+  const begun = { rollout: id, build, rings, stages: stages.length, reason }
+  const facts = { ...begun, ...past, ...(supersedes !== null && { supersedes }) }
   const told = [{ at, by, event: 'release-begun', facts }, ...tell(rollout, events, by, at)]
   const world = { ledger: ports.ledger, lease }
   return (await execute(world, observed.ledger, { rollout, events, told, answered: [] }, signal)) ?? rollout
@@ -157,19 +114,6 @@ async function resume(bench: Bench, lease: Lease, start: Extract<Decided, { kind
   const told = tell(rollout, adopts, by, new Date(clock.now()).toISOString())
   const world = { ledger: ports.ledger, lease }
   return (await execute(world, observed.ledger, { rollout, events: adopts, told, answered: [] }, signal)) ?? rollout
-}
-
-/** A restart of what runs is one order to the whole ring: it must fit the cap, or be asked for by name. */
-function guardRestart(bench: Bench, start: Decided, options: ReleaseOptions): void {
-  if (start.kind !== 'begin' || !options.restart || options.now) return
-  for (const ring of bench.rings) {
-    const { standing, nodes } = ringOf(start.observed, ring)
-    const runs = standing.kind === 'record' && standing.target.build === start.beginning.build
-    const cap = capOf(policyIn(bench.policy, ring), nodes.length)
-    if (!runs || nodes.length <= cap) continue
-    const fact = `a restart of ${start.beginning.build} takes all ${nodes.length} nodes of ${ring} at once, and ${cap} may be out of service`
-    throw new FleetError('CAP_EXCEEDED', `${fact}; nothing was written`)
-  }
 }
 
 function announce({ report }: Bench, { id, build, stages, startedAt }: Rollout, resumed: boolean): void {
@@ -221,59 +165,4 @@ function interrupted({ report }: Bench, { id, build }: Rollout, progress: Progre
   )
   report.say(`conduct release ${build} goes on with it, conduct rollback takes it back.`)
   return 1
-}
-
-function dryRun(bench: Bench, start: Decided): number {
-  const { report, policy } = bench
-  if (start.kind === 'already') return 0
-  const build = start.kind === 'begin' ? start.beginning.build : start.rollout.build
-  const previews = bench.rings.map((ring) => previewRing(ringOf(start.observed, ring), build, policy))
-  if (report.json) {
-    report.document({ app: bench.app, dryRun: true, build, begins: start.kind === 'begin', rings: previews })
-    return 0
-  }
-  report.result(
-    start.kind === 'begin' ? `Would release ${build}.` : `Would go on with rollout ${start.rollout.id} of ${build}.`,
-  )
-  for (const { ring, nodes, there, warm, download, silent, cap } of previews) {
-    const parts = [`${there} run it already`, `${warm} hold it in cold`, `${download.length} must fetch it`]
-    const quiet = silent > 0 ? `, ${silent} silent` : ''
-    report.result(
-      `  ${ring}: ${counted(nodes, 'node')} (${parts.join(', ')}${quiet}), at most ${cap} out of service at once.`,
-    )
-  }
-  return 0
-}
-
-/** The order stands: nothing to write. Nodes that are not there yet are waited for, because releasing means that they run it. */
-async function already(bench: Bench, build: string, options: ReleaseOptions): Promise<number> {
-  const { report, clock } = bench
-  const began = clock.monotonic()
-  const arrived = (rings: readonly RingPicture[]) => rings.every(({ counts }) => counts.working + counts.staged === 0)
-  let { picture } = await look(bench)
-  if (!arrived(picture.rings) && !options.dryRun) {
-    report.say(`The order for ${build} stands already; waiting for the nodes that are not there yet.`)
-    const progress = new Progress(report, clock, `Waiting for ${build}`)
-    picture = await follow(bench, options.timeoutMs, (now) => {
-      progress.show(now, [], null)
-      return arrived(now.rings)
-    })
-  }
-  const total = picture.rings.reduce((sum, { counts }) => sum + counts.total, 0)
-  const there = picture.rings.reduce((sum, { counts }) => sum + counts.converged, 0)
-  const odd = picture.rings.flatMap(({ nodes }) =>
-    nodes.filter(({ state }) => state === 'failed' || state === 'working'),
-  )
-  const rings = listed(bench.rings, 8)
-  const lines = [
-    `${build} is already there: ${there} of ${counted(total, 'node')} of ${rings} run it, and nothing was written.`,
-  ]
-  const failing = odd.map(
-    ({ node, phase, refusal }) =>
-      `  ${node} does not run it (${refusal?.code ?? phase}: ${plain(refusal?.message ?? 'it is not there yet')}).`,
-  )
-  const ms = formatDuration(clock.monotonic() - began)
-  if (odd.length > 0)
-    lines.push(`Not every node runs it after ${ms}: conduct release ${build} --retry asks them once more.`, ...failing)
-  return conclude(bench, { exit: odd.length > 0 ? 1 : 0, lines })
 }

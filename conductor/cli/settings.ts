@@ -1,7 +1,14 @@
 // Owns the settings of one command line: the config file, what options and environment put over it, and which rings it is about.
 import { existsSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import { type ConductConfig, CUSTOMARY_RINGS, configuredRings, unheeded } from '#conductor/config.ts'
+import {
+  type ConductConfig,
+  CUSTOMARY_RINGS,
+  configuredRings,
+  type EvidenceSettings,
+  evidenceSettings,
+  unheeded,
+} from '#conductor/config.ts'
 import type { Gate } from '#conductor/core/gates.ts'
 import { limitsOf, type Route, SLACK, type Step } from '#conductor/core/route.ts'
 import type { Policy } from '#conductor/core/standing.ts'
@@ -21,9 +28,10 @@ export interface Settings {
   readonly policy: Policy
   readonly route: Route
   readonly gates: readonly Gate[]
-  /** Where commands of the plan are looked for: the folder of the config file, or that of whoever typed. */
+  /** Where commands of the config are looked for: the folder of the config file, or that of whoever typed. */
   readonly dir: string
   readonly unheeded: readonly string[]
+  readonly evidence: EvidenceSettings
 }
 
 interface Place {
@@ -69,6 +77,7 @@ export function readSettings(common: Common, place: Place, read: (path: string |
     gates: config.gates,
     dir: path === null ? place.cwd : dirname(path),
     unheeded: unheeded(config),
+    evidence: evidenceSettings(config),
   }
 }
 

@@ -7,8 +7,6 @@ export function verbSentence(event: string, fact: (name: string) => string): str
   switch (event) {
     case 'unheld':
       return `let ${fact('rollout')} go on`
-    case 'promoted':
-      return `approved stage ${Number(fact('stage')) + 1} (${fact('ring')}) of ${fact('rollout')}`
     case 'retried':
       return `asked ${fact('nodes')} that failed ${fact('build')} once more (attempt ${fact('attempt')} of ${fact('rollout')})`
     case 'waived':

@@ -1,5 +1,6 @@
 // Owns what a verb of `conduct` is handed: the app it is about, its ports, the person, and where to speak.
 
+import type { EvidenceSettings } from '#conductor/config.ts'
 import type { Gate } from '#conductor/core/gates.ts'
 import type { Route } from '#conductor/core/route.ts'
 import type { Policy } from '#conductor/core/standing.ts'
@@ -36,7 +37,7 @@ export interface Bench {
   readonly policy: Policy
   readonly route: Route
   readonly gates: readonly Gate[]
-  /** Where commands of the plan run, and the environment that they have beside what they are told. */
+  /** Where commands of the config run, and the environment that they have beside what they are told. */
   readonly place: Place
   readonly ports: Ports
   readonly clock: Clock
@@ -49,4 +50,5 @@ export interface Bench {
   readonly signal: AbortSignal
   /** Keys of the config that are read and not obeyed yet. */
   readonly unheeded: readonly string[]
+  readonly evidence: EvidenceSettings
 }

@@ -5,6 +5,7 @@ import { hasExpired, type LineHold } from '#fleet/hold.ts'
 import type { AsideView, AsideWrite, CatalogEntry, Pin } from '#fleet/ports.ts'
 import { lineIn, readCatalogEntry, readPin, writeCatalogEntry, writeLine, writePin } from '#fleet/wire.ts'
 import { PAUSED } from './legality.ts'
+import { isHalfPruned } from './prune.ts'
 import { isOver, type RolloutEvent } from './reduce.ts'
 import type { Decision, Noted, VerbFacts, VerbWish } from './verbs.ts'
 
@@ -150,6 +151,10 @@ function quarantine(wish: VerbWish, build: BuildId, aside: AsideView, { rollout,
   const before = entry.quarantine
   if (verb === 'clear') {
     if (before === null) return { kind: 'already', message: `${build} is not under quarantine` }
+    if (isHalfPruned(entry)) {
+      const fact = `${build} is being pruned by ${before.by}: not all of it is in the store any more`
+      return { kind: 'refuse', code: 'BUILD_QUARANTINED', message: `${fact}; conduct prune removes the rest` }
+    }
     const noted = { event: 'cleared', facts: { build, of: before.by, was: before.reason, reason } }
     return writing(`the quarantine of ${build} by ${before.by} is lifted: it may be released`, write(null), noted)
   }

@@ -7,6 +7,7 @@ import type { BuildRef, Rollout, Stage } from '#fleet/rollout.ts'
 import { ALL } from '#fleet/target.ts'
 import { describeAbandoned, isAbandoned, takeUp } from './abandoned.ts'
 import { forceIn, isForeign, isRegressed, runningUnder } from './force.ts'
+import { goodAt } from './good.ts'
 import { judge, ORPHAN } from './legality.ts'
 import { expectedTarget, nextGeneration, orderOf } from './orders.ts'
 import { describeHolds, describeStanding, isOurs } from './ownership.ts'
@@ -28,13 +29,19 @@ export interface ReleaseWish {
   readonly stages?: readonly Stage[]
   /** When each ring may be staged at the earliest. */
   readonly prestage?: NonNullable<Rollout['prestage']>
-  /** Checks that are passed over by name. */
-  readonly force?: readonly string[]
   /** On behalf of `rollback --to`: no hold of the line stops it. */
   readonly back?: boolean
   /** Id and time of a rollout, should one begin. */
   readonly id: string
   readonly at: string
+  /** Checks that are gone past by name. */
+  readonly force?: readonly string[]
+  /** Checks that a build must have passed to be taken without being named. */
+  readonly required?: readonly string[]
+  /** Id of the rollout that was recalled to make way for this one. */
+  readonly supersedes?: string | null
+  /** A command is owed to the end of the rollout. */
+  readonly afterRollout?: boolean
 }
 
 export interface ReleaseFacts {
@@ -90,9 +97,22 @@ function stoppedLine({ at, back }: ReleaseWish, { rings, line = [] }: ReleaseFac
   return refuse('ON_HOLD', `${describeHolds(holds)}; nothing was written`)
 }
 
-function chooseBuild(wish: ReleaseWish, { builds }: ReleaseFacts): CatalogEntry | Refusal {
+/**
+ * The newest build that may be released: past those that have not passed what is required, but never past one that is ordered already. When
+ * none has passed, the newest is taken, so that the refusal says what it lacks.
+ */
+function newestEligible({ required = [], force = [] }: ReleaseWish, { builds, rings }: ReleaseFacts) {
+  const free = builds.filter(({ quarantine }) => quarantine === null)
+  const lacks = ({ checks }: CatalogEntry) =>
+    required.some((name) => checks[name] !== 'passed' && !force.includes(name))
+  const ordered = ({ build }: CatalogEntry) => rings.some((view) => runsAlready(view, build))
+  return free.find((entry) => !lacks(entry) || ordered(entry)) ?? free[0]
+}
+
+export function chooseBuild(wish: ReleaseWish, facts: ReleaseFacts): CatalogEntry | Refusal {
+  const { builds } = facts
   if (wish.build === null) {
-    const newest = builds.find(({ quarantine }) => quarantine === null)
+    const newest = newestEligible(wish, facts)
     if (newest !== undefined) return newest
     const why = builds.length === 0 ? 'nothing is published yet' : 'every published build is under quarantine'
     return refuse('NO_ELIGIBLE_BUILD', why)
@@ -205,6 +225,9 @@ function beginningOf(wish: ReleaseWish, facts: ReleaseFacts, entry: CatalogEntry
     adopt: wish.adopt,
     generations: facts.rollout?.generations ?? {},
     there: rings.filter(({ there }) => there).map(({ ring }) => ring),
+    forced: wish.force ?? [],
+    supersedes: wish.supersedes ?? null,
+    afterRollout: wish.afterRollout ?? false,
     ...(wish.back === true && { back: true }),
   }
 }
@@ -214,7 +237,8 @@ const whenOf = ({ prestage = {} }: ReleaseWish, ring: Name) => prestage[ring] ??
 /** Where what runs now has proved good: else the older build in cold may be needed yet, and is not given up before it must be. */
 function mayStageEarly({ force = [] }: ReleaseWish, { builds }: ReleaseFacts) {
   return ({ ring, there, back }: { ring: Name; there: boolean; back: BuildRef | null }): boolean => {
-    const proved = back === null || builds.find(({ build }) => build === back.build)?.good[ring] !== undefined
+    const entry = builds.find(({ build }) => build === back?.build)
+    const proved = back === null || (entry !== undefined && goodAt(entry, ring) !== null)
     return !there && (proved || force.includes('soak'))
   }
 }

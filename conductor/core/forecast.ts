@@ -95,7 +95,8 @@ function workOf(history: readonly HistoryEntry[]): ReadonlyMap<string, readonly 
   )
   const work = new Map<string, number[]>()
   for (const { event, facts } of history) {
-    const { ring, share, seconds, soakSeconds, rollout } = facts
+    const { seconds, soakSeconds, rollout } = facts
+    const [ring, share] = event === 'ended' ? [facts.lastRing, facts.lastShare] : [facts.ring, facts.share]
     const ends = event === 'stage-passed' || event === 'ended'
     if (!ends || !done.has(rollout) || typeof seconds !== 'number' || typeof soakSeconds !== 'number') continue
     const known = work.get(keyOf(ring, share)) ?? []

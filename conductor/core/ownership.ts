@@ -7,8 +7,8 @@ import type { Plan } from './plan.ts'
 import { isSettled, type RingView } from './standing.ts'
 
 /** The order that stands is the last one this rollout wrote. */
-export function isOurs(rollout: Rollout, { ring, standing }: RingView): boolean {
-  if (standing.kind !== 'record') return false
+export function isOurs(rollout: Rollout, { ring, standing, byHand }: RingView): boolean {
+  if (standing.kind !== 'record' || byHand) return false
   const { target } = standing
   return target.rollout === rollout.id && target.generation === rollout.generations[ring]
 }
@@ -17,8 +17,8 @@ export function isOurs(rollout: Rollout, { ring, standing }: RingView): boolean 
  * A ring is begun only over a settled record that runs what the rollout took for its fallback (design section 6), or over the last word
  * of the rollout before on a build that never ran anywhere there.
  */
-export function mayBeginOver(rollout: Rollout, { ring, standing }: RingView): boolean {
-  if (standing.kind !== 'record') return false
+export function mayBeginOver(rollout: Rollout, { ring, standing, byHand }: RingView): boolean {
+  if (standing.kind !== 'record' || byHand) return false
   const { target } = standing
   const back = rollout.fallbacks[ring]?.build ?? null
   const stillborn = back === null && target.generation === rollout.generations[ring]

@@ -1,5 +1,6 @@
 // Owns what a rollout does next, and why: from the record, the fleet, the signals, the opening hours and the time, to one action.
 import type { Because, Hold, Rollout } from '#fleet/rollout.ts'
+import { goesPast } from './bypass.ts'
 import { forward } from './forward.ts'
 import type { Order } from './orders.ts'
 import { recalling } from './recalling.ts'
@@ -50,5 +51,6 @@ export const ALWAYS_OPEN: Opening = { open: true, because: null }
 export function plan(rollout: Rollout, fleet: FleetView, signals: Signals, opening: Opening, now: number): Plan {
   if (isOver(rollout)) return { action: { type: 'wait' }, because: [] }
   if (rollout.phase === 'recalling') return recalling(rollout, fleet, now)
-  return forward(rollout, fleet, signals, opening, now)
+  const heard = goesPast(rollout, 'gates') ? NO_SIGNALS : signals
+  return forward(rollout, fleet, heard, goesPast(rollout, 'windows') ? ALWAYS_OPEN : opening, now)
 }

@@ -60,6 +60,10 @@ export interface Beginning {
   readonly generations: Readonly<Record<string, number>>
   /** To an older build by name: no hold of the line stops it. */
   readonly back?: boolean
+  /** See `Rollout`. */
+  readonly forced?: readonly string[]
+  readonly supersedes?: string | null
+  readonly afterRollout?: boolean
 }
 
 export function beginRollout({ at, ...beginning }: Beginning): Rollout {

@@ -1,6 +1,7 @@
 // Owns what a stage that has converged is still waited for: its smoke test, its soak, its gates, an operator; and stages that do not converge in time.
 import { formatDuration } from '#fleet/duration.ts'
 import type { Because, Rollout, Stage } from '#fleet/rollout.ts'
+import { goesPast } from './bypass.ts'
 import type { Plan, Signals } from './plan.ts'
 import { progressOf, stageOf } from './progress.ts'
 import { describeWaiver } from './waiver.ts'
@@ -54,7 +55,7 @@ export function settle(rollout: Rollout, signals: Signals, now: number): Plan {
     return { action: { type: 'smoke' }, because: [running, ...soaking] }
   }
   if (leftMs > 0) return wait(...soaking)
-  const left = [...undecided(stage, signals), ...approvals(rollout, stage)]
+  const left = [...undecided(rollout, stage, signals), ...approvals(rollout, stage)]
   if (left.length === 0) return passStage(rollout)
   return rollout.phase === 'waiting' ? wait(...left) : { action: { type: 'note', note: 'soaked' }, because: left }
 }
@@ -66,7 +67,8 @@ function soakOf({ ring, share, soakSeconds = 0 }: Stage, leftMs: number): Becaus
 }
 
 /** Gates of the stage that have not passed, those among them of which nothing is known at all. */
-function undecided({ gates = [] }: Stage, signals: Signals): readonly Because[] {
+function undecided(rollout: Rollout, { gates = [] }: Stage, signals: Signals): readonly Because[] {
+  if (goesPast(rollout, 'gates')) return []
   const unheard = gates.filter((name) => !signals.verdicts.some(({ gate }) => gate === name))
   const silent = unheard.map((name) => ({ code: 'gate-inconclusive', message: `${name}: it has given no verdict yet` }))
   return [...unsure(signals), ...silent]

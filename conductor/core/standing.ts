@@ -39,6 +39,8 @@ export function policyIn(policy: Policy, ring: Name): Policy {
 export interface RingView {
   readonly ring: Name
   readonly standing: Standing
+  /** The bytes of the key are not those that were written there last by anybody with the lease, whatever they say. */
+  readonly byHand?: boolean
   readonly nodes: readonly RosterNode[]
 }
 

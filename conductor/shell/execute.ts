@@ -4,6 +4,7 @@ import { progressOf, stageOf } from '#conductor/core/progress.ts'
 import { type RolloutEvent, reduce } from '#conductor/core/reduce.ts'
 import type { AsideWrite, HistoryEntry, Lease, Ledger, LedgerView } from '#fleet/ports.ts'
 import type { Rollout } from '#fleet/rollout.ts'
+import { orderDigest } from '#fleet/target.ts'
 import { writeTarget } from '#fleet/wire.ts'
 
 /** An entry of the history, before it has its place in the chain. */
@@ -81,7 +82,8 @@ function factsOf(event: RolloutEvent, rollout: Rollout): Readonly<Record<string,
     case 'ordered': {
       const { kind, ring, target, taken, exposed, roster } = event.order
       const { build, fallback, cutoff, generation } = target
-      return { kind, ring, generation, build, fallback, cutoff, exposed, roster, taken: taken.length }
+      const digest = orderDigest(writeTarget(target))
+      return { kind, ring, generation, build, fallback, cutoff, exposed, roster, taken: taken.length, digest }
     }
     case 'converged':
     case 'convergenceLost':
@@ -103,13 +105,13 @@ function factsOf(event: RolloutEvent, rollout: Rollout): Readonly<Record<string,
     case 'unheld':
       return {}
     case 'recallBegun':
-      return { cause: event.cause, outcome: event.outcome }
+      return { build: rollout.build, cause: event.cause, outcome: event.outcome }
     case 'ended':
       return {
         phase: event.phase,
         outcome: event.outcome,
         build: rollout.build,
-        ...(event.phase === 'done' && { ...placeOf(rollout), ...lastedOf(rollout, event.at) }),
+        ...(event.phase === 'done' && { ...lastOf(rollout), ...lastedOf(rollout, event.at) }),
       }
     case 'retried':
       return { build: rollout.build, attempt: event.attempt, nodes: event.nodes }
@@ -123,6 +125,12 @@ function factsOf(event: RolloutEvent, rollout: Rollout): Readonly<Record<string,
 function placeOf(rollout: Rollout): { ring: string; share: number } {
   const { ring, share } = stageOf(rollout)
   return { ring, share }
+}
+
+/** The stage that a rollout ended with, by names of its own: the end is about all of its rings. */
+function lastOf(rollout: Rollout): { lastRing: string; lastShare: number } {
+  const { ring, share } = stageOf(rollout)
+  return { lastRing: ring, lastShare: share }
 }
 
 /** How long a stage took, and how much of that it was told to soak: what later plans are estimated by. */

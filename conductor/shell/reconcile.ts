@@ -1,7 +1,9 @@
 // Owns driving a rollout: observe, plan, execute, again, until it is over, held, out of time, or taken away.
 
+import { goesPast } from '#conductor/core/bypass.ts'
 import { execution } from '#conductor/core/execution.ts'
 import type { GateReader } from '#conductor/core/gates.ts'
+import { provedGood } from '#conductor/core/good.ts'
 import { PAUSED } from '#conductor/core/legality.ts'
 import { ALWAYS_OPEN, type Plan, plan } from '#conductor/core/plan.ts'
 import { stageOf } from '#conductor/core/progress.ts'
@@ -15,6 +17,7 @@ import type { Place } from './evaluate.ts'
 import { execute, tell } from './execute.ts'
 import { Gating, UNGATED } from './gating.ts'
 import { Bell, isPassing, type Observation, observe } from './observe.ts'
+import { OrphanWatch } from './orphans.ts'
 import { answerRequests } from './requests.ts'
 import { Smoke } from './smoke.ts'
 
@@ -65,6 +68,7 @@ export async function drive(driving: Driving, rings: readonly Name[], signal: Ab
   const both = AbortSignal.any([signal, lease.lost, inner.signal])
   const bell = new Bell(board, rings, clock, TICK_MS, both)
   const gating = driving.gates ? new Gating(driving.gates) : null
+  const orphans = new OrphanWatch()
   let last: Turn | null = null
   let policy = driving.policy
   const smoke = new Smoke(driving)
@@ -72,7 +76,7 @@ export async function drive(driving: Driving, rings: readonly Name[], signal: Ab
     for (;;) {
       both.throwIfAborted()
       try {
-        const turned = await turn({ ...driving, policy }, rings, { smoke, gating }, both)
+        const turned = await turn({ ...driving, policy }, rings, { smoke, gating, orphans }, both)
         last = turned.turn
         policy = turned.policy
         driving.onTurn(last)
@@ -102,14 +106,15 @@ interface Turned {
   readonly policy: Policy
 }
 
-/** What is asked beside the nodes. */
-interface Tests {
+/** What is looked at beside the nodes, from turn to turn. */
+interface Beside {
   readonly smoke: Smoke
   readonly gating: Gating | null
+  readonly orphans: OrphanWatch
 }
 
-async function turn(driving: Driving, rings: readonly Name[], tests: Tests, signal: AbortSignal): Promise<Turned> {
-  const { smoke, gating } = tests
+async function turn(driving: Driving, rings: readonly Name[], beside: Beside, signal: AbortSignal): Promise<Turned> {
+  const { smoke, orphans } = beside
   const { app, clock, lease, ledger } = driving
   const observed = await observe(driving, { app, rings, policy: driving.policy }, signal)
   const { rollout } = observed
@@ -118,6 +123,9 @@ async function turn(driving: Driving, rings: readonly Name[], tests: Tests, sign
   const at = new Date(now).toISOString()
   const world = { ledger, lease }
 
+  if (await orphans.record(world, observed.ledger, { app, by: driving.by, at }, signal)) {
+    return seen(observed, rollout, { action: { type: 'wait' }, because: [] }, driving.policy, true)
+  }
   const asked = await answerRequests(ledger, observed, driving.policy, at, signal)
   if (asked !== null) {
     const after = (await execute(world, observed.ledger, asked.deed, signal)) ?? rollout
@@ -125,6 +133,7 @@ async function turn(driving: Driving, rings: readonly Name[], tests: Tests, sign
   }
   if (isOver(rollout)) return seen(observed, rollout, { action: { type: 'wait' }, because: [] }, driving.policy, false)
 
+  const gating = goesPast(rollout, 'gates') ? null : beside.gating
   const gated = (await gating?.look(rollout, observed.fleet, now, signal)) ?? UNGATED
   const next = plan(rollout, observed.fleet, gated.signals, ALWAYS_OPEN, now)
   const smoked = next.action.type === 'smoke' ? smoke.look(rollout) : null
@@ -176,10 +185,9 @@ async function record(
     try {
       const found = await catalog.find(rollout.build, signal)
       if (found === null) continue
-      const proved = Object.fromEntries(good.map((ring) => [ring, at]))
       const entry = bad
         ? { ...found.entry, quarantine: { by: 'conduct', reason: event.outcome, at } }
-        : { ...found.entry, good: { ...found.entry.good, ...proved } }
+        : provedGood(found.entry, good, at)
       await catalog.put(entry, found.index, signal)
     } catch (error) {
       // The catalog is for the next release; this one does not wait for it.

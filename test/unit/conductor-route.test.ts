@@ -91,7 +91,8 @@ function ended(
 ): HistoryEntry[] {
   const entries = took.map(([ring, share, seconds, soakSeconds], i) => {
     const last = i === took.length - 1
-    const facts = { rollout, ring, share, seconds, soakSeconds, ...(last && { phase }) }
+    const place = last ? { phase, lastRing: ring, lastShare: share } : { ring, share }
+    const facts = { rollout, ...place, seconds, soakSeconds }
     return { seq: 0, prev: '', at: '', by: '', event: last ? 'ended' : 'stage-passed', facts }
   })
   return entries.toReversed()

