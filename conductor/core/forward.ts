@@ -111,7 +111,9 @@ function firstRaise(
   spread: Spread,
   now: number,
 ): Plan {
-  const busy = placed.filter((node) => !isReady(node, target))
+  const mark = rollout.marks?.[view.ring]
+  assert(mark !== undefined, 'a ring is marked before its cutoff rises')
+  const busy = placed.filter((node) => !isReady(node, target, mark))
   if (busy.length > 0) {
     return wait({ code: 'nodes-staging', message: 'waiting for nodes to stage the build', nodes: namesOf(busy) })
   }

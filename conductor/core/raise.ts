@@ -18,9 +18,14 @@ export function cutoffOfShare(placed: readonly Placed[], share: number): number 
   return last === undefined ? 0 : last.at + 1
 }
 
-/** Has the build in cold and runs the fallback, or cannot be waited for: nothing is gained by sparing it. */
-export function isReady({ status, silent }: Placed, target: Target): boolean {
-  return stateOf({ status, silent }, target) !== 'working' || keepsItsOwn({ status, silent }, target)
+/**
+ * Has the build in cold and runs the fallback, or cannot be waited for: nothing is gained by sparing it. What it said before this rollout
+ * began there is no such news: it would count as out, and so be taken for nothing.
+ */
+export function isReady({ status, silent }: Placed, target: Target, mark: RingMark): boolean {
+  const state = stateOf({ status, silent }, target)
+  if (state === 'staged' && status.generation < mark.began) return false
+  return state !== 'working' || keepsItsOwn({ status, silent }, target)
 }
 
 /**
@@ -43,7 +48,7 @@ export function raise(
     const here = next[i]
     if (here === undefined) break
     const group = next.filter(({ at }) => at === here.at)
-    const busy = group.filter((node) => !isReady(node, target))
+    const busy = group.filter((node) => !isReady(node, target, mark))
     if (busy.length > 0) return { cutoff, taken: namesOf(taken), stopped: waitingFor(busy) }
     const costly = group.filter((node) => !isFree(node, target) && !isOut(node))
     // Nobody is taken where all are out already, however many others are out too.
