@@ -20,12 +20,11 @@ export function cutoffOfShare(placed: readonly Placed[], share: number): number 
 
 /**
  * Has the build in cold and runs the fallback, or cannot be waited for: nothing is gained by sparing it. What it said before this rollout
- * began there is no such news: it would count as out, and so be taken for nothing.
+ * began there is no such news, a failure as little as success: it would count as out, and be taken for nothing.
  */
 export function isReady({ status, silent }: Placed, target: Target, mark: RingMark): boolean {
-  const state = stateOf({ status, silent }, target)
-  if (state === 'staged' && status.generation < mark.began) return false
-  return state !== 'working' || keepsItsOwn({ status, silent }, target)
+  if (!silent && status.generation < mark.began) return false
+  return stateOf({ status, silent }, target) !== 'working' || keepsItsOwn({ status, silent }, target)
 }
 
 /**
@@ -47,7 +46,10 @@ export function raise(
   for (let i = 0; i < next.length; ) {
     const here = next[i]
     if (here === undefined) break
-    const group = next.filter(({ at }) => at === here.at)
+    // They stand in the order of their places, so equal ones stand together.
+    let end = i
+    while (next[end]?.at === here.at) end += 1
+    const group = next.slice(i, end)
     const busy = group.filter((node) => !isReady(node, target, mark))
     if (busy.length > 0) return { cutoff, taken: namesOf(taken), stopped: waitingFor(busy) }
     const costly = group.filter((node) => !isFree(node, target) && !isOut(node))

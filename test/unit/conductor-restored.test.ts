@@ -82,6 +82,33 @@ test('what a node said before the ring was begun anew does not make it ready: it
   assert.equal(sim.plan().action.type, 'order')
 })
 
+test('a retry waits for news of the nodes that failed before: their old words take nobody out for nothing', () => {
+  const sim = ten()
+  sim.rollout = { ...sim.rollout, attempt: 2 }
+  sim.conduct()
+  for (const node of sim.nodes) {
+    node.said = {
+      ...node.said,
+      refusal: { build: C, code: 'VERIFY_FAILED', message: 'of the attempt before' },
+    }
+  }
+  assert.deepEqual([sim.plan().action.type, sim.plan().because[0]?.code], ['wait', 'nodes-staging'])
+  for (let turn = 0; turn < 10; turn += 1) sim.everybody()
+  const { action } = sim.plan()
+  assert.ok(action.type === 'order')
+  assert.equal(action.order.taken.length, 3)
+})
+
+test('where nothing is asked of nodes they serve what they have: a release over nothing known keeps the cap', () => {
+  const sim = new Simulation({ nodes: 10, before: settledOn(null, null, 57), hot: B, cold: null, build: C })
+  sim.settle()
+  assert.equal(sim.rollout.phase, 'done')
+  assert.deepEqual(sim.order.fallback, null)
+  assert.ok(sim.nodes.every(({ hot }) => hot === C))
+  const raises = sim.writes.filter(({ kind }) => kind === 'raise')
+  assert.ok(raises.length >= 4 && raises.every(({ taken, out }) => taken + out <= 3), JSON.stringify(raises.length))
+})
+
 test('A24: when waves begin anew over what was written in place of the closing record, the ring is closed once more', () => {
   const sim = ten()
   sim.settle()
