@@ -27,6 +27,18 @@ export interface Common {
 export type Invocation =
   | { readonly verb: string; readonly common: Common; readonly run: (bench: Bench) => Promise<number> }
   | { readonly demo: { readonly keep: boolean; readonly embedded: boolean; readonly nodes?: number } }
+  | { readonly sim: SimCommand }
+
+/** A simulation brings its own world too. */
+export interface SimCommand {
+  readonly nodes: number
+  readonly seed: number
+  /** How many seeds, from `seed` on. */
+  readonly seeds: number
+  readonly faults: string
+  readonly events: boolean
+  readonly json: boolean
+}
 
 const MINUTE_MS = 60_000
 const RELEASE_MS = 30 * MINUTE_MS
@@ -45,6 +57,11 @@ function duration(text: string): number {
 function count(text: string): number {
   if (/^[1-9]\d{0,5}$/.test(text)) return Number(text)
   throw new InvalidArgumentError('A count is a whole number above zero.')
+}
+
+function seed(text: string): number {
+  if (/^\d{1,9}$/.test(text)) return Number(text)
+  throw new InvalidArgumentError('A seed is a whole number.')
 }
 
 function buildId(text: string): string {
@@ -201,6 +218,20 @@ function createProgram(invoke: (invocation: Invocation) => void, streams: Output
     const { keep, embedded, nodes } = demonstrated.opts<{ keep?: true; embedded?: true; nodes?: number }>()
     invoke({ demo: { keep: keep === true, embedded: embedded === true, ...(nodes !== undefined && { nodes }) } })
   })
+  const simulated = program
+    .command('sim')
+    .description('try the rules of a rollout on a simulated fleet, with faults, in virtual time')
+    .option('--nodes <n>', 'how many nodes', count, 100)
+    .option('--seed <n>', 'which history: the same seed gives the same events', seed, 1)
+    .option('--seeds <n>', 'how many seeds, from --seed on', count, 1)
+    .option('--faults <names>', 'what may go wrong: all, none, or names with commas between', 'all')
+    .option('--events', 'print every event')
+    .option('--json', 'print one JSON document instead of sentences')
+    .addHelpText('after', SIM_HELP)
+  simulated.action(() => {
+    const { nodes, seed, seeds, faults, events, json } = simulated.opts<SimCommand>()
+    invoke({ sim: { nodes, seed, seeds, faults, events: events === true, json: json === true } })
+  })
   program.addHelpText('after', EXIT_CODES)
   return program
 }
@@ -221,6 +252,14 @@ Examples:
   conduct release                                the newest build, to every ring of the plan
   conduct release 20261122T160412-3f2a9c1 --ring production
   conduct release --dry-run                      who would have to download`
+
+const SIM_HELP = `
+Production code decides, for the conductors as for every node; Consul is in memory. Checks hold at every step: a broken one ends its
+seed, and is told with the last events and with the command that shows it again. Exit 1: a check was broken.
+
+Examples:
+  conduct sim --nodes 1000 --seed 7 --faults none
+  conduct sim --nodes 8 --seeds 500 --faults crash-conductor,lease,rivals,late`
 
 const ROLLBACK_HELP = `
 Per ring: an order that reached nodes goes back to its fallback; one that only staged is ended. Nodes that hold the build in
