@@ -30,8 +30,10 @@ export interface Report {
 const FIRST_GENERATION = 57
 /** How often it is looked whether all is over, in milliseconds. */
 const LOOK_MS = 2_000
-/** Once the faults are over a rollout has this long to end by itself, and a rollback as long to be through. */
+/** Once the faults are over a rollout that has come no step further for this long stands still. */
 const PATIENCE_MS = 8 * 60_000
+/** By then all must have ended, counted from the last fault. */
+const LIMIT_MS = 4 * 60 * 60_000
 
 export async function simulate(options: SimOptions): Promise<Report> {
   const world = begin(options)
@@ -144,8 +146,11 @@ export async function turn(world: World): Promise<void> {
       return
     }
     const back = open?.phase === 'recalling'
-    const what = open === null ? `none ${world.rollouts.size}` : `${open.id} ${back ? 'back' : 'forward'}`
+    // Every order and every stage is a step; a rollout that takes steps for ever is none that ends, either.
+    const what =
+      open === null ? `none ${world.rollouts.size}` : `${open.id} ${open.phase} ${open.stage} ${world.orders}`
     if (watched.what !== what) watched = { what, sinceMs: timeline.now }
+    if (timeline.now - START_MS - scenario.faultsMs > LIMIT_MS) world.report('liveness', stuck(world))
     const late = timeline.now - watched.sinceMs > PATIENCE_MS
     const held = open !== null && open.hold !== null && !back
     if (!held && !late) return
