@@ -2,7 +2,7 @@
 import type { BuildId } from '#fleet/build.ts'
 import type { Ratchet } from '#fleet/target.ts'
 import type { Order as WireOrder } from '#fleet/wire.ts'
-import type { Job, NodeState, Order, Outcome } from '#puller/core/state.ts'
+import type { Job, Order, Outcome } from '#puller/core/state.ts'
 import type { Check } from './checks.ts'
 import { letterOf, placeByLetter } from './letter.ts'
 import type { SimNode } from './node.ts'
@@ -37,11 +37,12 @@ export class NodeChecks {
   }
 
   /** A job is about to begin. */
-  begins(node: SimNode, job: Job, was: NodeState): void {
+  begins(node: SimNode, job: Job): void {
     const { state } = node
     if (state.order === null) return
     const { target } = state.order
-    if (job.kind === 'stage' && job.held.build !== was.cold?.build) {
+    // Sweeping what lies in cold already brings nothing into it.
+    if (job.kind === 'stage' && !node.disk.holds(job.held)) {
       const { mayStage } = letterOf(asWritten(state.order), placeByLetter(target.salt, node.name))
       const { build } = job.held
       if (!mayStage.includes(build)) this.#report('ordered', `${node.name} stages ${build}, which no order asks of it`)

@@ -149,12 +149,11 @@ export class SimNode {
   }
 
   #follow({ state, effects, trail }: Step): void {
-    const was = this.state
     this.state = state
     for (const { from, edge, to } of trail) {
       if (from !== to) this.#world.log(this.name, () => `${from} → ${to} (${edge}) hot ${state.hot?.build ?? 'none'}`)
     }
-    for (const effect of effects) if (effect.type === 'start') this.#begin(effect.job, was)
+    for (const effect of effects) if (effect.type === 'start') this.#begin(effect.job)
     this.voice.poke(cameToRest(state))
   }
 
@@ -164,9 +163,9 @@ export class SimNode {
     return { dice, disk: this.disk, storeAway, flaky, sick: hot !== null && this.#world.isSick(this, hot.build) }
   }
 
-  #begin(job: Job, was: NodeState): void {
+  #begin(job: Job): void {
     const around = this.#around
-    this.#world.nodeChecks.begins(this, job, was)
+    this.#world.nodeChecks.begins(this, job)
     if (job.kind === 'stage' && !this.disk.holds(job.held) && !around.storeAway) this.disk.unseal()
     this.#later(durationOf(job, this.state, around), () => this.#end(job))
   }
