@@ -6,12 +6,14 @@ import { FleetError, isFleetError } from '#fleet/errors.ts'
 import { DEFAULT_PREFIX, keysOf } from '#fleet/keys.ts'
 import type { Clock, Ledger, LedgerView } from '#fleet/ports.ts'
 import { readHistoryEntry, readRequest, readRollout, writeRequest } from '#fleet/wire.ts'
-import { begin, type Records } from './records.ts'
+import { begin, type KeyRecord, type Records } from './records.ts'
 
 /** The ledger of `app`. @param options.clock stamps the records that `init` writes */
 export function memoryLedger(records: Records, options: { readonly app: string; readonly clock: Clock }): Ledger {
   const { app, clock } = options
   const keys = keysOf(DEFAULT_PREFIX, app)
+  const rollouts = once(readRollout)
+  const entries = once(readHistoryEntry)
 
   return {
     async view(rings, signal): Promise<LedgerView> {
@@ -25,8 +27,8 @@ export function memoryLedger(records: Records, options: { readonly app: string; 
       const hold = records.get(keys.hold)
       return {
         targets: Object.fromEntries(targets),
-        rollout: rollout && { record: readRollout(rollout.value), index: rollout.modifyIndex },
-        tail: tail ? { seq: readHistoryEntry(tail.value).seq, raw: tail.value } : null,
+        rollout: rollout && { record: rollouts(rollout), index: rollout.modifyIndex },
+        tail: tail ? { seq: entries(tail).seq, raw: tail.value } : null,
         requests: records.list(keys.requests).flatMap((record) => readable(() => readRequest(record.value))),
         hold: { raw: hold?.value ?? null, index: hold?.modifyIndex ?? 0 },
       }
@@ -101,6 +103,16 @@ export function memoryLedger(records: Records, options: { readonly app: string; 
       begin(signal)
       records.delete(keys.request(id))
     },
+  }
+}
+
+/** Reads each record once: it is another object whenever its value changes. */
+function once<value>(read: (raw: Uint8Array) => value): (record: KeyRecord) => value {
+  const known = new WeakMap<KeyRecord, value>()
+  return (record) => {
+    const found = known.get(record) ?? read(record.value)
+    known.set(record, found)
+    return found
   }
 }
 

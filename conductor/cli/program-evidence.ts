@@ -1,8 +1,9 @@
-// Owns the command lines of the verbs that show and keep evidence: history, audit, diff, pending, check and prune.
+// Owns the command lines of the verbs that show and keep evidence: history, audit, diff, pending, check, prune and gate.
 import { type Command, InvalidArgumentError } from 'commander'
 import { auditVerify } from './audit.ts'
 import { check } from './check.ts'
 import { diff } from './diff.ts'
+import { gateBacktest } from './gate.ts'
 import { history } from './history.ts'
 import { pending } from './pending.ts'
 import type { Common } from './program.ts'
@@ -28,6 +29,7 @@ export function addEvidence(maker: Maker): void {
   addBuilds(maker)
   addCheck(maker)
   addPrune(maker)
+  addGate(maker)
 }
 
 function addBuilds({ program, verb, reading, count, buildId }: Maker): void {
@@ -74,6 +76,20 @@ function addPrune({ program, verb, changing, count, duration }: Maker): void {
       dryRun: options.dryRun === true,
     })
   })
+}
+
+function addGate({ program, verb, reading, count }: Maker): void {
+  const gates = program.command('gate').description('look into the gates of the config')
+  const replayed = reading(gates.command('backtest'))
+    .argument('[gate]', 'a gate of the config (default: all)')
+    .description(
+      'say what the gates, as they are now, would have said in past rollouts; tells of one that never had data',
+    )
+    .option('--limit <n>', 'how many rollouts', count, 20)
+    .option('--live', 'ask Prometheus for the time of rollouts that kept nothing of a gate, with .+ for {{nodes}}')
+  verb('gate backtest', replayed, (bench, options, [gate]) =>
+    gateBacktest(bench, { gate: gate ?? null, limit: Number(options.limit), live: options.live === true }),
+  )
 }
 
 /** As other durations, and in days. */

@@ -1,10 +1,10 @@
 // Owns the command line of `conduct`: its verbs, options and help texts, and nothing of what they do.
 import { Command, CommanderError, InvalidArgumentError, type OutputConfiguration } from 'commander'
 import { isBuildId } from '#fleet/build.ts'
-import { gateBacktest } from './gate.ts'
 import { isRolloutId } from './lease.ts'
 import { plan } from './plan.ts'
 import { addEvidence } from './program-evidence.ts'
+import { registerShows } from './program-shows.ts'
 import { registerVerbs } from './program-verbs.ts'
 import { publish } from './publish.ts'
 import { release } from './release.ts'
@@ -33,6 +33,18 @@ export interface Common {
 export type Invocation =
   | { readonly verb: string; readonly common: Common; readonly run: (bench: Bench) => Promise<number> }
   | { readonly demo: { readonly keep: boolean; readonly embedded: boolean; readonly nodes?: number } }
+  | { readonly sim: SimCommand }
+
+/** A simulation brings its own world too. */
+export interface SimCommand {
+  readonly nodes: number
+  readonly seed: number
+  /** How many seeds, from `seed` on. */
+  readonly seeds: number
+  readonly faults: string
+  readonly events: boolean
+  readonly json: boolean
+}
 
 const MINUTE_MS = 60_000
 const RELEASE_MS = 60 * MINUTE_MS
@@ -225,28 +237,7 @@ function createProgram(invoke: (invocation: Invocation) => void, streams: Output
 
   addEvidence({ program, verb, reading, changing, count, duration, buildId, append })
 
-  const gates = program.command('gate').description('look into the gates of the config')
-  const replayed = reading(gates.command('backtest'))
-    .argument('[gate]', 'a gate of the config (default: all)')
-    .description(
-      'say what the gates, as they are now, would have said in past rollouts; tells of one that never had data',
-    )
-    .option('--limit <n>', 'how many rollouts', count, 20)
-    .option('--live', 'ask Prometheus for the time of rollouts that kept nothing of a gate, with .+ for {{nodes}}')
-  verb('gate backtest', replayed, (bench, options, [gate]) =>
-    gateBacktest(bench, { gate: gate ?? null, limit: Number(options.limit), live: options.live === true }),
-  )
-
-  const demonstrated = program
-    .command('demo')
-    .description('watch a whole fleet deploy, fail and roll back on this machine')
-    .option('--keep', 'leave it running, with the commands to try')
-    .option('--embedded', 'take the embedded agent even where a consul binary is found')
-    .option('--nodes <n>', 'how many nodes', count)
-  demonstrated.action(() => {
-    const { keep, embedded, nodes } = demonstrated.opts<{ keep?: true; embedded?: true; nodes?: number }>()
-    invoke({ demo: { keep: keep === true, embedded: embedded === true, ...(nodes !== undefined && { nodes }) } })
-  })
+  registerShows(program, invoke, count)
   program.addHelpText('after', EXIT_CODES)
   return program
 }

@@ -151,9 +151,11 @@ function firstRaise(
   spread: Spread,
   now: number,
 ): Plan {
+  const mark = rollout.marks?.[view.ring]
+  assert(mark !== undefined, 'a ring is marked before its cutoff rises')
   const busy = unwaived(
     rollout,
-    placed.filter((node) => !isReady(node, target)),
+    placed.filter((node) => !isReady(node, target, mark)),
   )
   if (busy.length > 0) {
     return wait({ code: 'nodes-staging', message: 'waiting for nodes to stage the build', nodes: namesOf(busy) })

@@ -1,8 +1,10 @@
 // Owns telling our own orders from those of others: what a rollout may write over, and what it must not.
 import type { LineHold } from '#fleet/hold.ts'
 import type { Hold, Rollout } from '#fleet/rollout.ts'
+import type { RosterNode } from '#fleet/roster.ts'
+import type { Target } from '#fleet/target.ts'
 import { ORPHAN } from './legality.ts'
-import { nextGeneration, orderOf } from './orders.ts'
+import { nextGeneration, orderOf, reached } from './orders.ts'
 import type { Plan } from './plan.ts'
 import { isSettled, type RingView } from './standing.ts'
 
@@ -60,16 +62,30 @@ export function orphanHold(view: RingView, now: number): Hold {
   }
 }
 
-/** A node that reports a higher generation than the key ignores the key: the same order is written again above it. */
+/**
+ * Obeys an order that the key has forgotten: it accepted a higher generation, or, as Consul was restored and the number given out once more,
+ * another record of this one.
+ */
+function isAhead({ status }: RosterNode, { generation }: Target): boolean {
+  const refused = status.troubles.some(({ code }) => code === 'TARGET_REGRESSED')
+  return status.generation > generation || (status.generation === generation && refused)
+}
+
+/**
+ * A node that obeys another order than the key's ignores the key: the same order is written again above it. Whoever was brought further
+ * by what was forgotten stays there: a cutoff rises in a rollout, also one that Consul does not remember.
+ */
 export function ahead(rollout: Rollout, view: RingView, now: number): Plan | null {
   if (view.standing.kind !== 'record') return null
   const { target } = view.standing
-  const nodes = view.nodes
-    .filter(({ status }) => status.generation > target.generation)
-    .map(({ status }) => status.node)
+  const further = view.nodes.filter((node) => isAhead(node, target))
+  const nodes = further.map(({ status }) => status.node)
   if (nodes.length === 0) return null
-  const again = { ...target, generation: nextGeneration(rollout, view), at: new Date(now).toISOString() }
-  const message = `nodes accepted a generation above ${target.generation} already`
+  const forward = rollout.phase !== 'recalling' && target.build === rollout.build
+  const cutoff = forward ? Math.max(target.cutoff, reached(rollout, further, target.salt)) : target.cutoff
+  const stamp = { generation: nextGeneration(rollout, view), at: new Date(now).toISOString() }
+  const again = { ...target, ...stamp, cutoff }
+  const message = `nodes obey another order than generation ${target.generation}, which the key shows`
   return {
     action: { type: 'order', order: orderOf('rewrite', view, again, []) },
     because: [{ code: 'node-ahead', message, nodes }],

@@ -23,8 +23,12 @@ export function cutoffOfShare(placed: readonly Placed[], share: number): number 
   return last === undefined ? 0 : last.at + 1
 }
 
-/** Has the build in cold and runs the fallback, or cannot be waited for: nothing is gained by sparing it. */
-export function isReady({ status, silent }: Placed, target: Target): boolean {
+/**
+ * Has the build in cold and runs the fallback, or cannot be waited for: nothing is gained by sparing it. What it said before this rollout
+ * began there is no such news, a failure as little as success: it would count as out, and be taken for nothing.
+ */
+export function isReady({ status, silent }: Placed, target: Target, mark: RingMark): boolean {
+  if (!silent && status.generation < mark.began) return false
   return stateOf({ status, silent }, target) !== 'working' || keepsItsOwn({ status, silent }, target)
 }
 
@@ -56,8 +60,12 @@ export function raise(
   for (let i = 0; i < next.length; ) {
     const here = next[i]
     if (here === undefined) break
-    const group = next.filter(({ at }) => at === here.at)
-    const busy = group.filter((node) => !isReady(node, target) && limits.waived?.has(node.status.node) !== true)
+    // They stand in the order of their places, so equal ones stand together.
+    let end = i
+    while (next[end]?.at === here.at) end += 1
+    const group = next.slice(i, end)
+    const waived = (node: Placed) => limits.waived?.has(node.status.node) === true
+    const busy = group.filter((node) => !isReady(node, target, mark) && !waived(node))
     if (busy.length > 0) return { cutoff, taken: namesOf(taken), stopped: waitingFor(busy) }
     const costly = group.filter((node) => !isFree(node, target) && !isOut(node))
     // Nobody is taken where all are out already, however many others are out too.

@@ -154,10 +154,14 @@ function marked(mark: RingMark, { kind, target }: Order): RingMark {
     case 'raise':
       return { ...mark, peak: Math.max(mark.peak, cutoff) }
     case 'recall':
-      return { ...mark, recalled: mark.recalled ?? generation }
+      // Waves may begin anew, over what somebody wrote in place of the closing record: then the ring is not closed any more.
+      return { ...mark, recalled: mark.recalled ?? generation, closed: null }
     case 'close':
       return { ...mark, recalled: mark.recalled ?? generation, closed: generation }
-    case 'rewrite':
-      return mark.closed === null ? mark : { ...mark, closed: generation }
+    case 'rewrite': {
+      // Also a rewrite may find that the build had come further than the record knew.
+      const peak = mark.recalled === null ? Math.max(mark.peak, cutoff) : mark.peak
+      return mark.closed === null ? { ...mark, peak } : { ...mark, closed: generation }
+    }
   }
 }

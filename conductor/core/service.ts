@@ -47,7 +47,8 @@ export function serviceOf(node: Placed, target: Target, mark: RingMark): Service
   if (node.silent) return 'silent'
   const wanted = wants(target, node.at, status.hot).hot
   if (status.phase === 'parked' || refuses(status, target.build) || refuses(status, wanted)) return 'failed'
-  if (wanted === null || status.hot !== wanted || !serves(status)) return 'working'
+  // Where nothing is asked of it a node serves what it has; one that has nothing serves nobody.
+  if (status.hot === null || (wanted !== null && status.hot !== wanted) || !serves(status)) return 'working'
   return status.generation >= proofFrom(node, target, mark) ? 'serving' : 'working'
 }
 
