@@ -2,6 +2,7 @@
 import * as v from 'valibot'
 import { NAME, type Name } from '#fleet/build.ts'
 import { RESERVED_RINGS } from '#fleet/keys.ts'
+import { gatesSchema } from './config-gates.ts'
 
 const text = v.pipe(v.string(), v.minLength(1, 'must not be empty'))
 const name = v.pipe(
@@ -28,12 +29,41 @@ const percent = v.union([
 
 const argv = v.array(text)
 
+const share = v.pipe(percent, v.minValue(0.001, 'must be above 0%'))
+const rising = (shares: readonly number[]): boolean =>
+  shares.every((value, i) => i === 0 || value > (shares[i - 1] ?? 0))
+
+/** What is asked of a ring; `conductor/core/route.ts` makes stages of it. */
 const step = v.strictObject({
   ring,
-  smoke: v.optional(argv),
+  shares: v.optional(
+    v.pipe(
+      v.array(share),
+      v.minLength(1, 'must name a share'),
+      v.check((shares: number[]) => rising(shares), 'must rise from share to share'),
+    ),
+  ),
   soakSeconds: v.optional(seconds),
-  shares: v.optional(v.array(percent)),
+  smoke: v.optional(v.pipe(argv, v.minLength(1, 'must name a command'))),
+  smokeSeconds: v.optional(v.pipe(seconds, v.minValue(1, 'must be at least 1'))),
+  gates: v.optional(v.array(text)),
+  approval: v.optional(v.picklist(['auto', 'manual'])),
+  prestage: v.optional(v.picklist(['previous', 'start'])),
+  barrier: v.optional(v.boolean()),
+  progressSeconds: v.optional(seconds),
+  maxUnavailable: v.optional(percent),
+  failureBudget: v.optional(percent),
 })
+type Step = v.InferOutput<typeof step>
+
+/** A ring may come more than once, with shares that rise all along; and every ring must come to the whole of itself, or nothing could follow. */
+function comesToAll(steps: readonly Step[]): boolean {
+  const rings = Map.groupBy(steps, (one) => one.ring)
+  return [...rings.values()].every((own) => {
+    const shares = own.flatMap((one) => one.shares ?? [100])
+    return rising(shares) && shares.at(-1) === 100
+  })
+}
 
 export const conductSchema = v.strictObject({
   app: v.optional(name),
@@ -58,17 +88,53 @@ export const conductSchema = v.strictObject({
     }),
   ),
   /** Rings in the order in which a release visits them. */
-  plan: v.optional(v.pipe(v.array(step), v.minLength(1, 'must name a ring'))),
+  plan: v.optional(
+    v.pipe(
+      v.array(step),
+      v.minLength(1, 'must name a ring'),
+      v.check((steps: Step[]) => comesToAll(steps), 'must bring every ring to 100%, by shares that rise'),
+    ),
+  ),
   /** Short for a plan of rings without more. */
   rings: v.optional(v.pipe(v.array(ring), v.minLength(1, 'must name a ring'))),
   maxUnavailable: v.optional(percent, '33%'),
   failureBudget: v.optional(percent, '10%'),
   waveSeconds: v.optional(seconds, 60),
-  gates: v.optional(v.array(v.looseObject({ name: text }))),
+  /** The time that a rollout has: a plan that takes longer by itself is refused. */
+  slotMinutes: v.optional(v.pipe(seconds, v.minValue(1, 'must be at least 1')), 40),
+  gates: v.optional(gatesSchema, []),
   schedule: v.optional(text),
+  /** Checks that a build must have passed before it is released. */
+  checks: v.optional(v.strictObject({ required: v.optional(v.array(text), []) })),
+  /** A git checkout that knows the commits of the builds: asked whether one contains another. */
+  lineage: v.optional(v.strictObject({ checkout: text })),
+  /** Pages about what `conduct` shows: `compare` with {{from}} and {{to}} for two commits. */
+  links: v.optional(v.strictObject({ compare: v.optional(text) })),
+  /** Argv that is run when a rollout has ended, with its outcome in the environment. */
+  afterRollout: v.optional(v.pipe(argv, v.minLength(1, 'must name a command'))),
+  afterRolloutSeconds: v.optional(seconds, 60),
 })
 
 export type ConductConfig = v.InferOutput<typeof conductSchema>
+
+/** What the config says of evidence: what a release asks for, and what is done with how it ended. */
+export interface EvidenceSettings {
+  readonly required: readonly string[]
+  readonly checkout: string | null
+  /** Template of a link. */
+  readonly compare: string | null
+  readonly afterRollout: { readonly argv: readonly string[]; readonly timeoutMs: number } | null
+}
+
+export function evidenceSettings(config: ConductConfig): EvidenceSettings {
+  const { checks, lineage, links, afterRollout, afterRolloutSeconds } = config
+  return {
+    required: checks?.required ?? [],
+    checkout: lineage?.checkout ?? null,
+    compare: links?.compare ?? null,
+    afterRollout: afterRollout === undefined ? null : { argv: afterRollout, timeoutMs: afterRolloutSeconds * 1_000 },
+  }
+}
 
 /** Rings that are looked for when nothing names any: the customary path of a build. */
 export const CUSTOMARY_RINGS = ['staging', 'dogfood', 'canary', 'production'] as readonly string[] as readonly Name[]
@@ -81,13 +147,6 @@ export function configuredRings({ plan, rings }: ConductConfig): readonly Name[]
 
 /** Keys of the plan that this version reads but does not act on yet: a person must not believe that they protect. */
 export function unheeded(config: ConductConfig): readonly string[] {
-  const plan = config.plan ?? []
-  const keys = [
-    plan.some(({ shares }) => shares !== undefined) && 'shares',
-    plan.some(({ soakSeconds }) => soakSeconds !== undefined) && 'soakSeconds',
-    plan.some(({ smoke }) => smoke !== undefined) && 'smoke',
-    config.gates !== undefined && 'gates',
-    config.schedule !== undefined && 'schedule',
-  ]
+  const keys = [config.schedule !== undefined && 'schedule']
   return keys.filter((key) => key !== false)
 }

@@ -6,6 +6,7 @@ import { type ConsulOptions, connectConsul } from '#adapters/consul/client.ts'
 import { targetFeed } from '#adapters/consul/feed.ts'
 import { ledger } from '#adapters/consul/ledger.ts'
 import { locks } from '#adapters/consul/locks.ts'
+import { prometheus } from '#adapters/prometheus/metrics.ts'
 import { systemClock } from '#adapters/runtime/clock.ts'
 import { parseConfig, readConfigFile } from '#adapters/runtime/config-file.ts'
 import { listenForShutdown } from '#adapters/runtime/shutdown.ts'
@@ -14,7 +15,7 @@ import { createReporter, describeFailure, type Reporter } from '#conductor/cli/r
 import type { Bench, Output } from '#conductor/cli/world.ts'
 import { ERRORS, exitCodeOf, FleetError, isFleetError } from '#fleet/errors.ts'
 import type { Clock, Logger } from '#fleet/ports.ts'
-import { type Common, type Invocation, parseCommandLine } from './cli/program.ts'
+import { type Common, type Invocation, parseCommandLine, type SimCommand } from './cli/program.ts'
 import { namedRings, readSettings, type Settings } from './cli/settings.ts'
 import { type ConductConfig, conductSchema } from './config.ts'
 
@@ -69,8 +70,10 @@ async function command(argv: readonly string[], world: World): Promise<number> {
   })
   if (typeof invocation === 'number') return invocation
   if ('demo' in invocation) return demonstrate(invocation.demo, world)
-  const report = createReporter(world, world.env, invocation.common.json === true)
+  const { json } = 'sim' in invocation ? invocation.sim : invocation.common
+  const report = createReporter(world, world.env, json === true)
   try {
+    if ('sim' in invocation) return await simulation(invocation.sim, world)
     return await run(invocation, report, world)
   } catch (error) {
     report.settle()
@@ -93,6 +96,7 @@ async function run(
       board: statusBoard(client, { app }),
       locks: locks(client, { app }),
       catalog: catalog(client, { app }),
+      metrics: prometheus,
       store: () => openStore(storeOf(settings), { clock: world.clock, log }),
     }
     const rings = await namedRings(settings, ports.ledger, name, world.signal)
@@ -117,13 +121,16 @@ function benchOf(
   common: Common,
   world: World,
 ): Bench {
-  const { app, policy, unheeded } = settings
+  const { app, policy, route, gates, dir, unheeded, evidence } = settings
   const by = common.by ?? world.user
   return {
     app,
     rings,
     ringsNamed: (common.ring ?? []).length > 0,
     policy,
+    route,
+    gates,
+    place: { dir, env: world.env },
     ports,
     clock: world.clock,
     report,
@@ -131,6 +138,7 @@ function benchOf(
     holder: `${by}@${world.hostname}`,
     signal: world.signal,
     unheeded,
+    evidence,
   }
 }
 
@@ -205,6 +213,12 @@ async function demonstrate(options: Extract<Invocation, { demo: unknown }>['demo
     return { ...doors, close: () => client.close() }
   }
   return demo(options, { clock, env, signal, stdout, stderr, observe })
+}
+
+/** Loaded for this verb only: it brings the puller's machine and a Consul in memory along. */
+async function simulation(command: SimCommand, world: World): Promise<number> {
+  const { sim } = await import('./sim/verb.ts')
+  return await sim(command, world)
 }
 
 // The launcher beside this file is how people start it; under Node 26 this file can be started too.

@@ -134,12 +134,25 @@ export const ERRORS = {
   SWAP_FAILED: { kind: 'failed', title: 'The hot link could not be moved' },
   CRASH_LOOP: { kind: 'failed', title: 'The puller died three times in the same phase' },
   PARKED: { kind: 'failed', title: 'The node is parked' },
-  PINNED: { kind: 'refused', title: 'The node is pinned', fix: 'consul kv delete hotcold/v1/APP/RING/pins/NODE' },
+  PINNED: { kind: 'refused', title: 'The node is pinned', fix: 'conduct unpin NODE' },
   NO_PREVIOUS: {
     kind: 'refused',
     title: 'There is no previous build to go back to',
     fix: 'conduct builds, then conduct release BUILD',
   },
+
+  // What gates ask
+  METRICS_UNREACHABLE: { kind: 'transient', title: 'Prometheus did not answer' },
+  METRICS_STALLED: { kind: 'transient', title: 'Prometheus did not answer in time' },
+  METRICS_DENIED: { kind: 'refused', title: 'Prometheus refused the credentials', fix: 'other headers of the gate' },
+  METRICS_BAD_QUERY: { kind: 'usage', title: 'Prometheus refused the query', fix: 'another query of the gate' },
+  METRICS_BAD_ANSWER: {
+    kind: 'transient',
+    title: 'The answer did not have the shape of a Prometheus answer',
+    fix: 'look for a proxy between here and Prometheus',
+  },
+  GATE_NO_ANSWER: { kind: 'transient', title: 'Nobody answered the gate' },
+  METRICS_PARTIAL: { kind: 'transient', title: 'Prometheus answered in part only' },
 
   // Rollouts
   NOT_INITIALISED: { kind: 'refused', title: 'This app has no target key yet', fix: 'conduct init' },
@@ -147,7 +160,12 @@ export const ERRORS = {
   BUILD_QUARANTINED: {
     kind: 'refused',
     title: 'This build may not be released',
-    fix: 'conduct release BUILD --retry lifts the quarantine',
+    fix: 'conduct clear BUILD --reason WHY lifts the quarantine',
+  },
+  PLAN_UNFIT: {
+    kind: 'refused',
+    title: 'The plan cannot be carried out',
+    fix: 'shorter soaks in the plan, or another slotMinutes',
   },
   CAP_EXCEEDED: {
     kind: 'refused',
@@ -155,8 +173,32 @@ export const ERRORS = {
     fix: '--now takes them all at once',
   },
   ROLLOUT_OPEN: { kind: 'refused', title: 'Another rollout is open', fix: 'conduct status' },
+  ROLLOUT_NONE: { kind: 'refused', title: 'No rollout is open', fix: 'conduct status' },
+  ROLLOUT_RECALLING: { kind: 'refused', title: 'The rollout is being rolled back', fix: 'conduct watch' },
+  ROLLOUT_STOPPED: { kind: 'refused', title: 'The rollout is stopped', fix: 'conduct resume' },
+  NOTHING_TO_PROMOTE: { kind: 'refused', title: 'No stage waits for approval', fix: 'conduct status' },
+  RING_PARTIAL: { kind: 'refused', title: 'A ring runs two builds', fix: 'conduct rollback' },
+  ON_HOLD: { kind: 'refused', title: 'The line is stopped', fix: 'conduct unhold' },
+  NODE_UNKNOWN: { kind: 'refused', title: 'No such node', fix: 'conduct status --nodes' },
+  NODE_ALIVE: { kind: 'refused', title: 'The node is alive', fix: 'stop its puller first' },
   ROLLOUT_FAILED: { kind: 'failed', title: 'The rollout did not succeed' },
   NOT_CONVERGED: { kind: 'failed', title: 'Not every node arrived in time', fix: 'conduct status' },
+  CHECK_NOT_PASSED: {
+    kind: 'refused',
+    title: 'A required check has not passed',
+    fix: 'conduct check BUILD NAME passed',
+  },
+  LINEAGE_BROKEN: {
+    kind: 'refused',
+    title: 'The build is not known to contain what runs now',
+    fix: 'conduct publish DIR --contains COMMIT, or lineage.checkout in the config',
+  },
+  PREVIOUS_UNKNOWN: { kind: 'refused', title: 'There would be no way back', fix: 'conduct publish what runs now' },
+  STORE_INCOMPLETE: {
+    kind: 'refused',
+    title: 'The store does not hold the whole build',
+    fix: 'conduct publish DIR --build BUILD puts back what is missing',
+  },
   NO_ELIGIBLE_BUILD: { kind: 'refused', title: 'There is no build to release', fix: 'conduct publish DIR' },
 } as const satisfies Record<string, ErrorSpec>
 

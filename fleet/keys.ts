@@ -1,4 +1,5 @@
 // Owns the names of every Consul key: nobody else spells a path.
+import { isName, type Name } from './build.ts'
 
 /** Default prefix of all keys; the `1` is the version of the whole layout. */
 export const DEFAULT_PREFIX = 'hotcold/v1'
@@ -21,6 +22,13 @@ export function keysOf(prefix: string, app: string) {
     history: `${base}/history/`,
     /** `seq` in 12 digits, so that the keys sort as the events happened. */
     historyEntry: (seq: number) => `${base}/history/${String(seq).padStart(12, '0')}`,
+    /** The ring of a key below the app, whole or cut off after the ring's slash; null for the app's own keys. */
+    ringOf: (key: string): Name | null => {
+      const [ring = '', ...rest] = key.startsWith(`${base}/`) ? key.slice(base.length + 1).split('/') : []
+      return rest.length > 0 && isName(ring) && !RESERVED_RINGS.includes(ring) ? ring : null
+    },
+    /** The number in the name of a history entry; null for any other name. */
+    seqOf: (name: string) => (/^\d{12}$/.test(name) ? Number(name) : null),
     lease: `${base}/lease`,
     hold: `${base}/hold`,
   } as const

@@ -92,6 +92,12 @@ export interface CatalogEntry {
   readonly treeDigest: Digest
   readonly artifact: { readonly digest: Digest; readonly bytes: number }
   readonly checks: Readonly<Record<string, string>>
+  /** Who said so last, when `conduct check` did. */
+  readonly checkedBy?:
+    | Readonly<Record<string, { readonly by: string; readonly at: string; readonly reason: string }>>
+    | undefined
+  /** Commits that it is known to contain, beside its own (`publish --contains`). */
+  readonly contains?: readonly string[] | undefined
   /** Ring → when the build converged and soaked there, ISO 8601. */
   readonly good: Readonly<Record<string, string>>
   readonly quarantine: { readonly by: string; readonly reason: string; readonly at: string } | null
@@ -104,6 +110,8 @@ export interface Catalog {
   list(signal: AbortSignal): Promise<readonly CatalogEntry[]>
   /** @throws FleetError `WRITE_CONFLICT` when the entry is no longer at `index` */
   put(entry: CatalogEntry, index: number, signal: AbortSignal): Promise<void>
+  /** Gone already is fine. @throws FleetError `WRITE_CONFLICT` when the entry is no longer at `index` */
+  remove(build: BuildId, index: number, signal: AbortSignal): Promise<void>
 }
 
 /** What a store knows of an object. `version` is its ETag or the like: a change detector, never a proof of content. */
@@ -129,6 +137,8 @@ export interface BuildStore {
   read(name: string, options: { range?: ByteRange; version?: string }, signal: AbortSignal): AsyncIterable<Uint8Array>
   /** Creates an object, atomically and only if there is none. `exists` wrote nothing. Bounded memory. @throws STORE_READ_ONLY */
   create(name: string, body: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<'created' | 'exists'>
+  /** The names of all objects below a prefix that ends with a slash, in any order. @throws STORE_READ_ONLY where nothing can be listed */
+  list(prefix: string, signal: AbortSignal): AsyncIterable<string>
   /** Removes an object; gone already is fine. @throws STORE_READ_ONLY */
   remove(name: string, signal: AbortSignal): Promise<void>
 }
@@ -138,6 +148,8 @@ export interface LeaseNote {
   readonly holder: string
   readonly since: string
   readonly rollout: string | null
+  /** What the holder brings; null where that is no build. */
+  readonly build?: string | null
   readonly reason: string
 }
 
@@ -178,8 +190,35 @@ export interface HistoryEntry {
   readonly facts: Facts
 }
 
+/** A key of the history: `name` is its last part, of which 12 digits are the number of an entry. */
+export interface ChainLink {
+  readonly name: string
+  readonly raw: Uint8Array
+}
+
 /** A ring's target as it stands in Consul. `target` is null when the key is absent or its value is not a record. */
 export interface TargetView {
+  readonly raw: Uint8Array | null
+  readonly index: number
+}
+
+/** A key that operators keep beside the rollouts. */
+export type AsideKey =
+  | { readonly kind: 'hold' }
+  | { readonly kind: 'pin'; readonly ring: Name; readonly node: Name }
+  | { readonly kind: 'node'; readonly ring: Name; readonly node: Name }
+  | { readonly kind: 'build'; readonly build: BuildId }
+
+/** Such a key as it stands. `raw` null: there is none, and `index` is 0. `held`: a living session holds it. */
+export interface AsideView {
+  readonly raw: Uint8Array | null
+  readonly index: number
+  readonly held: boolean
+}
+
+/** What becomes of such a key: new bytes, or null to remove it, if it is still at `index` (0: if there is none yet). */
+export interface AsideWrite {
+  readonly key: AsideKey
   readonly raw: Uint8Array | null
   readonly index: number
 }
@@ -193,6 +232,8 @@ export interface LedgerView {
   /** The raw bytes and seq of the newest history entry. */
   readonly tail: { readonly seq: number; readonly raw: Uint8Array } | null
   readonly requests: readonly Request[]
+  /** The holds of the line; left out: there is no such key. */
+  readonly hold?: { readonly raw: Uint8Array | null; readonly index: number }
 }
 
 /** What one transaction writes. Every part is checked against the index in the view it was decided on. */
@@ -203,6 +244,9 @@ export interface LedgerChange {
   readonly events: readonly Omit<HistoryEntry, 'seq' | 'prev'>[]
   /** Ids of requests that are done: deleted in the same transaction. */
   readonly answered: readonly string[]
+  /** Brings a build further: happens only if the hold key is as it was seen. */
+  readonly advances?: boolean
+  readonly aside?: readonly AsideWrite[]
 }
 
 /** The fenced write: one transaction with `check-session` on the lease and `cas` on all that was read. */
@@ -215,37 +259,20 @@ export interface Ledger {
   commit(lease: Lease, seen: LedgerView, change: LedgerChange, signal: AbortSignal): Promise<void>
   /** Creates an app's keys where they are missing; never touches one that is there. Returns the rings it created. */
   init(rings: readonly Name[], signal: AbortSignal): Promise<readonly Name[]>
-  /** Newest first. */
+  /** Stops the line by compare-and-set, without the lease: whoever holds that must not be able to prevent it. @throws FleetError `WRITE_CONFLICT` */
+  stop(hold: Pick<AsideWrite, 'raw' | 'index'>, signal: AbortSignal): Promise<void>
+  /** A key beside the rollouts, as the leader vouches for it. */
+  peek(key: AsideKey, signal: AbortSignal): Promise<AsideView>
+  /** Newest first. Entries that are gone or cannot be read are left out and logged. */
   history(limit: number, signal: AbortSignal): Promise<readonly HistoryEntry[]>
+  /** Every key of the history with its bytes as they stand, in the order of their names: for whoever proves the chain. */
+  chain(signal: AbortSignal): AsyncIterable<ChainLink>
+  /** The record of a rollout that ended, as it was kept then; null when none was. @throws FleetError `RECORD_INVALID` */
+  finished(id: string, signal: AbortSignal): Promise<Rollout | null>
+  /** Every ring that has keys, also one that no config names. */
+  rings(signal: AbortSignal): Promise<readonly Name[]>
   /** Leaves a request for the lease holder; CAS 0. */
   ask(request: Request, signal: AbortSignal): Promise<void>
   /** Takes back a request that nobody answered. */
   withdraw(id: string, signal: AbortSignal): Promise<void>
 }
-
-/**
- * Maintenance mode of a service at this machine's Consul agent: whoever balances load by Consul's health stops sending to it. What is ours
- * is known by `owner`, the first words of its reason: nobody else's maintenance is ever lifted, and all of these may be repeated.
- */
-export interface Maintenance {
-  /**
-   * `foreign`: somebody else's maintenance stands already and stays as it is; `unknown`: the agent knows no such service.
-   * @throws FleetError of kind transient or refused
-   */
-  enter(
-    service: string,
-    note: { readonly owner: string; readonly reason: string },
-    signal: AbortSignal,
-  ): Promise<'entered' | 'foreign' | 'unknown'>
-  /**
-   * Lifts what `owner` put on. `none`: there is no maintenance. When it throws, it goes on trying by itself for as long as the program lives,
-   * until the next `enter` or `leave` of the service. @throws FleetError of kind transient or refused
-   */
-  leave(service: string, owner: string, signal: AbortSignal): Promise<'left' | 'foreign' | 'none' | 'unknown'>
-}
-
-/**
- * Calls `changed` soon after something in a folder was added, changed or removed, until disposed of. A hint, never a proof: it may call too often
- * and may miss a change, so whoever needs the truth reads the folder now and then. Never throws; a folder that is not there is silent.
- */
-export type WatchFolder = (folder: string, changed: () => void) => AsyncDisposable

@@ -1,5 +1,6 @@
 // Owns the rollout: one journey of a build through the rings, its phases and the record that any conductor can resume from.
 import type { BuildId, Digest, Name } from './build.ts'
+import type { GateMark } from './gate.ts'
 
 export const ROLLOUT_PHASES = [
   'staging',
@@ -31,10 +32,44 @@ export interface Because {
   readonly nodes?: readonly string[]
 }
 
-/** One step of the plan: a ring and the share of it, in percent, that runs the build when the step is done. */
+/** A node that an operator said need not be waited for. It stays counted and shown; it only blocks nothing any more. */
+export interface Waiver {
+  readonly node: Name
+  readonly by: string
+  readonly reason: string
+  readonly at: string
+}
+
+/**
+ * One step of the plan: a ring and the share of it, in percent, that runs the build when the step is done. What the plan asks of it beyond
+ * that travels in the record, so that whoever takes over asks the same; a field that is left out asks for nothing.
+ */
 export interface Stage {
   readonly ring: Name
   readonly share: number
+  /** How long it must stay converged before it is passed. */
+  readonly soakSeconds?: number
+  /** Argv that is run once it has converged; anything but exit 0 rolls back. */
+  readonly smoke?: readonly string[]
+  readonly smokeSeconds?: number
+  /** Names of the gates that must pass before it is left; every gate that is for the ring when left out. */
+  readonly gates?: readonly string[]
+  /** `manual`: after its soak it is left by an operator's `promote` only. */
+  readonly approval?: 'manual'
+  /** Nobody swaps before every node of the ring has the build in cold. */
+  readonly barrier?: boolean
+  /** Without a step forward for this long the rollout is put on hold; 0 or left out: never. */
+  readonly progressSeconds?: number
+}
+
+/** What happened so far at the stage in hand; it begins anew with every stage. */
+export interface StageProgress {
+  readonly begunAt: string
+  /** Last order or gain or loss of convergence: from here the progress deadline counts. Null: it does not count. */
+  readonly movedAt: string | null
+  /** Since when it is converged without a break: the beginning of its soak. Null while it is not. */
+  readonly convergedAt: string | null
+  readonly smoke: { readonly passed: boolean; readonly message: string } | null
 }
 
 /** A build and the digest of its manifest: what an order names. */
@@ -90,4 +125,25 @@ export interface Rollout {
   readonly adopt?: boolean
   /** Rings that ran the build already when it began: there it is ordered on every node at once, which takes nobody out of service. */
   readonly there?: readonly string[]
+  /** Of the stage in hand; null in a record of before. */
+  readonly progress?: StageProgress | null
+  /** The stage that an operator let pass where the plan waits for approval; null: none yet. */
+  readonly promoted?: number | null
+  /** Rings that may bring the build into cold before it is their turn, and when. */
+  readonly prestage?: Readonly<Record<string, 'previous' | 'start'>>
+  readonly waivers?: readonly Waiver[]
+  /** Who owns it now; null: still the one who began it. */
+  readonly commander?: string | null
+  /** Goes to an older build by name (`rollback --to`): like every rollback, no hold of the line stops it. */
+  readonly back?: boolean
+  /** What each gate said last of the stage in hand, in the order of their names. */
+  readonly verdicts?: readonly GateMark[]
+  /** Ring → SHA-256 of the order that was written there last, by this rollout or one before it; the ledger notes it with each write. */
+  readonly orders?: Readonly<Record<string, Digest>>
+  /** Checks that an operator bypassed by name (`release --force`, `--emergency`). */
+  readonly forced?: readonly string[]
+  /** Id of the rollout that was recalled to make way for this one (`release --supersede`). */
+  readonly supersedes?: string | null
+  /** The command `afterRollout` is owed to its end. */
+  readonly afterRollout?: boolean
 }

@@ -1,5 +1,5 @@
 // Owns the order: what a target record says, each node's place on the circle, and what a node wants because of it.
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { type BuildId, type Digest, isBuildId, type Name } from './build.ts'
 
 /** The cutoff under which every place falls: 2^32. */
@@ -35,7 +35,7 @@ export interface Target {
 
 /** A node's fixed place of a rollout: first 4 bytes, big-endian, of SHA-256(`salt` + "/" + node). 0 … 4294967295. */
 export function place(salt: string, node: string): number {
-  return createHash('sha256').update(`${salt}/${node}`).digest().readUInt32BE(0)
+  return hash('sha256', `${salt}/${node}`, 'buffer').readUInt32BE(0)
 }
 
 /** What a node is asked to hold. Null: nothing is asked of that directory, it is left as it is. */
@@ -154,4 +154,9 @@ export function admit(ratchet: Ratchet, mark: OrderMark): Admission {
     return { verdict: 'accept', ratchet: { generation: Math.max(0, ratchet.generation), modifyIndex } }
   }
   return { verdict: modifyIndex === ratchet.modifyIndex ? 'known' : 'regressed' }
+}
+
+/** SHA-256 of the bytes of a target key: what the conductor remembers of the order that it wrote. */
+export function orderDigest(raw: Uint8Array): Digest {
+  return `sha256:${hash('sha256', raw)}` as Digest
 }

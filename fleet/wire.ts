@@ -1,14 +1,23 @@
 // Owns the bytes of every Consul record: what is written, and what is believed when it is read.
 import * as v from 'valibot'
-import { BUILD_ID, type BuildId, DIGEST, type Digest, NAME, type Name } from './build.ts'
 import { type ErrorCode, FleetError } from './errors.ts'
-import { type NodeStatus, PHASES } from './node-status.ts'
+import type { LineHold } from './hold.ts'
+import type { NodeStatus } from './node-status.ts'
 import type { CatalogEntry, HistoryEntry, LeaseNote, Pin, Request } from './ports.ts'
-import { ROLLOUT_PHASES, type Rollout } from './rollout.ts'
-import { ALL, type BareOrder, readBare, type Target } from './target.ts'
-
-/** Version of every record that this program writes and the highest that it reads. */
-const WIRE_VERSION = 1
+import type { Rollout } from './rollout.ts'
+import { type BareOrder, readBare, type Target } from './target.ts'
+import {
+  catalogSchema,
+  historySchema,
+  leaseSchema,
+  lineSchema,
+  pinSchema,
+  requestSchema,
+  rolloutSchema,
+  statusSchema,
+  targetSchema,
+  WIRE_VERSION,
+} from './wire-schemas.ts'
 
 /** Records stay below this, far under Consul's 512 KiB: a target wakes every node of a ring. */
 const MAX_RECORD_BYTES = 8 * 1024
@@ -20,140 +29,7 @@ const MAX_RECORD_BYTES = 8 * 1024
 export type Opener = (raw: Uint8Array) => Uint8Array
 const unsigned: Opener = (raw) => raw
 
-// Branded strings: the check is the brand.
-const buildId = v.pipe(
-  v.string(),
-  v.regex(BUILD_ID, 'must be a build id'),
-  v.check((text) => !text.includes('..'), 'must not contain ".."'),
-  v.transform((text) => text as BuildId),
-)
-const digest = v.pipe(
-  v.string(),
-  v.regex(DIGEST, 'must be sha256: and 64 hexadecimal digits'),
-  v.transform((text) => text as Digest),
-)
-const name = v.pipe(
-  v.string(),
-  v.regex(NAME, 'must be a name of a-z, 0-9, dot and dash'),
-  v.transform((text) => text as Name),
-)
-const count = v.pipe(v.number(), v.safeInteger('must be a whole number'), v.minValue(0, 'must not be negative'))
-const line = v.pipe(v.string(), v.maxLength(2_000, 'must be at most 2000 characters'))
-const version = v.literal(WIRE_VERSION)
-
-const targetSchema = v.object({
-  v: version,
-  app: name,
-  ring: name,
-  generation: count,
-  build: v.nullable(buildId),
-  manifest: v.optional(v.nullable(digest), null),
-  fallback: v.optional(v.nullable(buildId), null),
-  fallbackManifest: v.optional(v.nullable(digest), null),
-  cutoff: v.pipe(count, v.maxValue(ALL, 'must be at most 4294967296')),
-  salt: v.optional(line, ''),
-  rollout: v.optional(line, ''),
-  by: v.optional(line, ''),
-  reason: v.optional(line, ''),
-  at: v.optional(line, ''),
-  recall: v.optional(v.boolean(), false),
-  attempt: v.optional(v.pipe(count, v.minValue(1, 'must be at least 1')), 1),
-  activation: v.optional(v.nullable(line), null),
-})
-
-const statusSchema = v.object({
-  v: version,
-  app: name,
-  ring: name,
-  node: name,
-  phase: v.picklist(PHASES),
-  hot: v.nullable(buildId),
-  cold: v.nullable(buildId),
-  armed: v.optional(v.boolean(), false),
-  generation: v.pipe(v.number(), v.safeInteger(), v.minValue(-1)),
-  rollout: v.optional(v.nullable(line), null),
-  attempt: v.optional(count, 1),
-  refusal: v.optional(v.nullable(v.object({ build: buildId, code: line, message: line })), null),
-  at: line,
-  troubles: v.optional(v.array(v.object({ code: line, message: line })), []),
-  progress: v.optional(v.nullable(v.object({ doneBytes: count, totalBytes: count })), null),
-})
-
-const artifactSchema = v.object({ digest, bytes: count })
-
-const catalogSchema = v.object({
-  v: version,
-  app: name,
-  build: buildId,
-  commit: v.nullable(line),
-  createdAt: line,
-  by: line,
-  manifest: digest,
-  treeDigest: digest,
-  artifact: artifactSchema,
-  checks: v.optional(v.record(v.string(), line), {}),
-  good: v.optional(v.record(v.string(), line), {}),
-  quarantine: v.optional(v.nullable(v.object({ by: line, reason: line, at: line })), null),
-})
-
-const buildRef = v.object({ build: buildId, manifest: digest })
-const ringMark = v.object({
-  began: count,
-  salt: line,
-  peak: v.pipe(count, v.maxValue(ALL)),
-  recalled: v.nullable(count),
-  closed: v.nullable(count),
-  prior: v.nullable(buildRef),
-})
-
-const rolloutSchema = v.object({
-  v: version,
-  app: name,
-  id: line,
-  build: buildId,
-  manifest: digest,
-  by: line,
-  reason: line,
-  startedAt: line,
-  endedAt: v.nullable(line),
-  phase: v.picklist(ROLLOUT_PHASES),
-  stages: v.array(v.object({ ring: name, share: v.pipe(v.number(), v.minValue(0), v.maxValue(100)) })),
-  stage: count,
-  fallbacks: v.record(v.string(), v.nullable(buildRef)),
-  hold: v.nullable(v.object({ by: line, code: line, reason: line, at: line })),
-  outcome: v.nullable(line),
-  generations: v.record(v.string(), count),
-  marks: v.optional(v.record(v.string(), ringMark), {}),
-  cause: v.optional(v.nullable(line), null),
-  attempt: v.optional(v.pipe(count, v.minValue(1)), 1),
-  activation: v.optional(v.nullable(line), null),
-  adopt: v.optional(v.boolean(), false),
-  there: v.optional(v.array(line), []),
-})
-
-const leaseSchema = v.object({ v: version, holder: line, since: line, rollout: v.nullable(line), reason: line })
-const pinSchema = v.object({ v: version, by: line, reason: line, expires: v.optional(v.nullable(line), null) })
-const requestSchema = v.object({
-  v: version,
-  id: line,
-  verb: line,
-  args: v.record(v.string(), v.unknown()),
-  by: line,
-  expires: line,
-  generations: v.record(v.string(), count),
-})
-const historySchema = v.object({
-  v: version,
-  seq: count,
-  prev: v.string(),
-  at: line,
-  by: line,
-  event: line,
-  facts: v.record(v.string(), v.unknown()),
-})
-
-function firstIssue(issues: readonly v.BaseIssue<unknown>[]): string {
-  const issue = issues[0]
+function firstIssue([issue]: readonly v.BaseIssue<unknown>[]): string {
   if (issue === undefined) return 'does not fit'
   const path = v.getDotPath(issue)
   return path === null ? issue.message : `${path}: ${issue.message}`
@@ -173,9 +49,8 @@ function parseRecord<schema extends v.GenericSchema<unknown, { v: 1 }>>(
   what: string,
   codes: Codes,
 ): Omit<v.InferOutput<schema>, 'v'> {
-  if (raw.byteLength > MAX_RECORD_BYTES) {
-    throw new FleetError(codes.invalid, `${what} has ${raw.byteLength} bytes, at most ${MAX_RECORD_BYTES} are read`)
-  }
+  const [bytes, most] = [raw.byteLength, MAX_RECORD_BYTES]
+  if (bytes > most) throw new FleetError(codes.invalid, `${what} has ${bytes} bytes, at most ${most} are read`)
   let value: unknown
   try {
     value = JSON.parse(utf8.decode(raw))
@@ -200,10 +75,8 @@ function parseRecord<schema extends v.GenericSchema<unknown, { v: 1 }>>(
 function writeRecord(record: object, what: string): Uint8Array {
   const bytes = new TextEncoder().encode(JSON.stringify({ v: WIRE_VERSION, ...record }))
   if (bytes.byteLength > MAX_RECORD_BYTES) {
-    throw new FleetError(
-      'CONSUL_TOO_LARGE',
-      `${what} would have ${bytes.byteLength} bytes, at most ${MAX_RECORD_BYTES} are written`,
-    )
+    const size = `${bytes.byteLength} bytes, at most ${MAX_RECORD_BYTES} are written`
+    throw new FleetError('CONSUL_TOO_LARGE', `${what} would have ${size}`)
   }
   return bytes
 }
@@ -292,6 +165,20 @@ export function readRequest(raw: Uint8Array): Request {
 }
 
 export const writeRequest = (request: Request): Uint8Array => writeRecord(request, 'the request')
+
+/** The holds that stand in the key; a record that cannot be read holds everything: someone meant to stop the line. */
+export function lineIn(raw: Uint8Array | null): readonly LineHold[] {
+  if (raw === null) return []
+  try {
+    return parseRecord(raw, lineSchema, 'the hold record', RECORD_CODES).holds
+  } catch (error) {
+    if (!(error instanceof FleetError)) throw error
+    const reason = `the hold record cannot be read (${error.message}), so it holds`
+    return [{ ring: null, by: 'unknown', reason, at: '', expires: null }]
+  }
+}
+
+export const writeLine = (holds: readonly LineHold[]): Uint8Array => writeRecord({ holds }, 'the hold record')
 
 export function readHistoryEntry(raw: Uint8Array): HistoryEntry {
   return parseRecord(raw, historySchema, 'a history entry', RECORD_CODES)

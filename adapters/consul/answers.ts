@@ -112,6 +112,17 @@ export function entriesOf(response: Response, asked: { key: string } | { prefix:
   return entries
 }
 
+/** The names of a KV listing; empty only when Consul itself says 404. */
+export function namesOf(response: Response, prefix: string): readonly string[] {
+  if (response.statusCode === 404) return entriesOf(response, { prefix }).map(({ key }) => key)
+  const body = jsonOf(response, `listing ${prefix}`)
+  if (!Array.isArray(body)) throw bad(`listing ${prefix} was not answered with a list of names`)
+  return body.map((name: unknown) => {
+    if (typeof name === 'string' && name.startsWith(prefix)) return name
+    throw bad(`listing ${prefix} was answered with the name ${JSON.stringify(name)}`)
+  })
+}
+
 /** The `true` or `false` of a write: anything else is no proof that something was written. */
 export function booleanOf(response: Response, kind: string): boolean {
   const body = jsonOf(response, kind)

@@ -59,6 +59,13 @@ export function catalog(
         `the catalog entry of ${entry.build} changed meanwhile; nothing was written`,
       )
     },
+
+    async remove(build, index, signal) {
+      const key = keys.build(build)
+      if (await client.delete(key, signal, index)) return
+      if ((await client.get(key, signal)).value === null) return
+      throw new FleetError('WRITE_CONFLICT', `the catalog entry of ${build} changed meanwhile; nothing was removed`)
+    },
   }
 }
 

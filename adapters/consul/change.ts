@@ -1,10 +1,11 @@
 // Owns a change of the ledger as one transaction: what must still stand, and what is written.
 import { createHash } from 'node:crypto'
-import type { Name } from '#fleet/build.ts'
+import type { Digest, Name } from '#fleet/build.ts'
 import { FleetError } from '#fleet/errors.ts'
 import { type Keys, RESERVED_RINGS } from '#fleet/keys.ts'
-import type { LedgerChange, LedgerView } from '#fleet/ports.ts'
+import type { AsideKey, AsideWrite, LedgerChange, LedgerView } from '#fleet/ports.ts'
 import { TERMINAL_PHASES } from '#fleet/rollout.ts'
+import { orderDigest } from '#fleet/target.ts'
 import { writeHistoryEntry, writeRollout, writeTarget } from '#fleet/wire.ts'
 import type { Operation } from './client.ts'
 
@@ -29,14 +30,41 @@ export function changeOf(keys: Keys, session: string, seen: LedgerView, change: 
   if (change.rollout === null) {
     checks.push(unchanged(keys.rollout, rolloutIndex))
   } else {
-    const value = writeRollout(change.rollout)
+    const orders = { ...seen.rollout?.record.orders, ...change.rollout.orders, ...digestsOf(change.targets) }
+    const value = writeRollout({ ...change.rollout, ...(Object.keys(orders).length > 0 && { orders }) })
     writes.push({ verb: 'cas', key: keys.rollout, value, index: rolloutIndex })
     if (TERMINAL_PHASES.includes(change.rollout.phase)) {
       writes.push({ verb: 'set', key: keys.finishedRollout(change.rollout.id), value })
     }
   }
+  if (change.advances === true) checks.push(unchanged(keys.hold, seen.hold?.index ?? 0))
+  const aside = (change.aside ?? []).map((write) => asideOperation(keys, write))
   const answered = change.answered.map((id): Operation => ({ verb: 'delete', key: keys.request(id) }))
-  return [...checks, ...writes, ...appended(keys, seen.tail, change.events), ...answered]
+  return [...checks, ...writes, ...aside, ...appended(keys, seen.tail, change.events), ...answered]
+}
+
+/** Where a key beside the rollouts lies. */
+export function asideKey(keys: Keys, key: AsideKey): string {
+  switch (key.kind) {
+    case 'hold':
+      return keys.hold
+    case 'pin':
+      return keys.pin(key.ring, key.node)
+    case 'node':
+      return keys.node(key.ring, key.node)
+    case 'build':
+      return keys.build(key.build)
+  }
+}
+
+function asideOperation(keys: Keys, { key, raw, index }: AsideWrite): Operation {
+  const name = asideKey(keys, key)
+  return raw === null ? { verb: 'delete-cas', key: name, index } : { verb: 'cas', key: name, value: raw, index }
+}
+
+/** What tells a key's bytes from those that somebody else put there. */
+function digestsOf(targets: LedgerChange['targets']): Readonly<Record<string, Digest>> {
+  return Object.fromEntries(Object.entries(targets).map(([ring, raw]) => [ring, orderDigest(raw)]))
 }
 
 /** The events as entries behind the newest one, each chained to the bytes before it. CAS 0: nobody else took the number. */

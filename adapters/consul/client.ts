@@ -10,6 +10,7 @@ import {
   entriesOf,
   listedSession,
   metaOf,
+  namesOf,
   type Refused,
   refusedOf,
   sessionIdOf,
@@ -68,6 +69,8 @@ export interface ConsulClient {
   get(key: string, signal: AbortSignal, reading?: Reading): Promise<Answer<Entry | null>>
   /** Sorted by key. */
   list(prefix: string, signal: AbortSignal, reading?: Reading): Promise<Answer<readonly Entry[]>>
+  /** The names of the keys below a prefix, sorted; with `separator` each only up to and with the next one. */
+  names(prefix: string, signal: AbortSignal, separator?: string): Promise<readonly string[]>
   put(key: string, value: Uint8Array, signal: AbortSignal): Promise<void>
   /** False: the key is no longer at `index` (0: it exists already), nothing was written. */
   cas(key: string, value: Uint8Array, index: number, signal: AbortSignal): Promise<boolean>
@@ -148,6 +151,12 @@ export function connectConsul(options: ConsulOptions, world: ConsulWorld): Consu
     async list(under, signal, reading = {}) {
       const response = await read(under, true, signal, reading)
       return { value: entriesOf(response, { prefix: under }), meta: metaOf(response) }
+    },
+
+    async names(under, signal, separator) {
+      const query = { key: under, consistent: true, ...(separator !== undefined && { separator }) }
+      const send: Send = (consul, common) => consul.kv.keys({ ...query, ...common })
+      return namesOf(await requests.send(`listing ${under}`, send, signal, { again: true, expect: [404] }), under)
     },
 
     async put(key, value, signal) {

@@ -1,8 +1,8 @@
 // Owns the history keys of an app: finding the newest among any number of them, and reading back from it.
 import { FleetError, isFleetError } from '#fleet/errors.ts'
-import type { HistoryEntry, LedgerView } from '#fleet/ports.ts'
+import type { ChainLink, HistoryEntry, LedgerView } from '#fleet/ports.ts'
 import { readHistoryEntry } from '#fleet/wire.ts'
-import type { ConsulClient } from './client.ts'
+import type { ConsulClient, Entry } from './client.ts'
 
 /** Keys asked about in one transaction; Consul takes 64 operations. */
 const BATCH = 60
@@ -74,15 +74,43 @@ export function historyOf(client: ConsulClient, app: string) {
       const entries: HistoryEntry[] = []
       for (let seq = tail?.seq ?? 0; seq > 0 && entries.length < limit; seq -= BATCH) {
         const seqs = Array.from({ length: Math.min(BATCH, seq) }, (_, step) => seq - step)
-        const gets = seqs.map((each) => ({ verb: 'get', key: keys.historyEntry(each) }) as const)
-        const result = await client.transact(gets, signal)
-        if (!result.committed) {
-          throw new FleetError('RECORD_INVALID', `the history of ${app} has a gap below entry ${seq}`)
+        const found = await entriesAt(
+          seqs.map((each) => keys.historyEntry(each)),
+          signal,
+        )
+        if (found.length < seqs.length) {
+          const missing = seqs.length - found.length
+          client.log.warn('history has a gap', { app, error: `${missing} entries are missing at or below ${seq}` })
         }
-        entries.push(...result.entries.flatMap((entry) => readOr(entry.key, entry.value)))
+        entries.push(...found.flatMap((entry) => readOr(entry.key, entry.value)))
       }
       return entries.slice(0, Math.max(0, limit))
     },
+
+    /** By name and not by number: what stands beside the chain is seen too, and so is what follows a gap. */
+    async *chain(signal: AbortSignal): AsyncGenerator<ChainLink> {
+      const names = await client.names(keys.history, signal)
+      for (let at = 0; at < names.length; at += BATCH) {
+        const found = await entriesAt(names.slice(at, at + BATCH), signal)
+        for (const { key, value } of found) yield { name: key.slice(keys.history.length), raw: value }
+      }
+    },
+  }
+
+  /** The entries of these keys, in their order, without those that are gone: a transaction that misses one reads none. */
+  async function entriesAt(wanted: readonly string[], signal: AbortSignal): Promise<readonly Entry[]> {
+    if (wanted.length === 0) return []
+    const result = await client.transact(
+      wanted.map((key) => ({ verb: 'get', key })),
+      signal,
+    )
+    if (result.committed) return result.entries
+    const gone = new Set(result.refused.map(({ operation }) => operation))
+    const left = wanted.filter((_, place) => !gone.has(place))
+    if (left.length === wanted.length) {
+      throw new FleetError('CONSUL_BAD_ANSWER', `the history of ${app} was refused without saying which entry`)
+    }
+    return entriesAt(left, signal)
   }
 
   function readOr(key: string, raw: Uint8Array): readonly HistoryEntry[] {

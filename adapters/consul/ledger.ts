@@ -3,7 +3,7 @@ import type { Name } from '#fleet/build.ts'
 import { FleetError, isFleetError } from '#fleet/errors.ts'
 import type { Ledger, LedgerView, Request } from '#fleet/ports.ts'
 import { readRequest, readRollout, writeRequest } from '#fleet/wire.ts'
-import { changeOf, emptyTarget } from './change.ts'
+import { asideKey, changeOf, emptyTarget } from './change.ts'
 import type { ConsulClient, Entry } from './client.ts'
 import { commitFenced } from './fenced.ts'
 import { historyOf } from './history.ts'
@@ -16,9 +16,10 @@ export function ledger(client: ConsulClient, options: { readonly app: string }):
 
   async function view(rings: readonly Name[], signal: AbortSignal): Promise<LedgerView> {
     const get = async (key: string) => (await client.get(key, signal, { consistency: 'consistent' })).value
-    const [entries, rollout, tail, requests] = await Promise.all([
+    const [entries, rollout, hold, tail, requests] = await Promise.all([
       Promise.all(rings.map(async (ring) => [ring, await get(keys.target(ring))] as const)),
       get(keys.rollout),
+      get(keys.hold),
       history.tail(signal),
       client.list(keys.requests, signal),
     ])
@@ -32,6 +33,7 @@ export function ledger(client: ConsulClient, options: { readonly app: string }):
       rolloutIndex: rollout?.modifyIndex ?? 0,
       tail,
       requests: requests.value.flatMap(requestOf),
+      hold: { raw: hold?.value ?? null, index: hold?.modifyIndex ?? 0 },
     }
   }
 
@@ -74,7 +76,32 @@ export function ledger(client: ConsulClient, options: { readonly app: string }):
       return created
     },
 
+    async stop({ raw, index }, signal) {
+      if (await client.cas(keys.hold, raw ?? new Uint8Array(), index, signal)) return
+      throw new FleetError('WRITE_CONFLICT', `${keys.hold} changed meanwhile; nothing was written`)
+    },
+
+    async peek(key, signal) {
+      const { value } = await client.get(asideKey(keys, key), signal, { consistency: 'consistent' })
+      return {
+        raw: value?.value ?? null,
+        index: value?.modifyIndex ?? 0,
+        held: value !== null && value.session !== null,
+      }
+    },
+
     history: (limit, signal) => history.list(limit, signal),
+    chain: (signal) => history.chain(signal),
+
+    async finished(id, signal) {
+      const { value: entry } = await client.get(keys.finishedRollout(id), signal, { consistency: 'consistent' })
+      return entry === null ? null : readRollout(entry.value)
+    },
+
+    async rings(signal) {
+      const names = await client.names(keys.app, signal, '/')
+      return names.flatMap((name) => keys.ringOf(name) ?? [])
+    },
 
     async ask(request, signal) {
       const key = keys.request(request.id)

@@ -1,6 +1,6 @@
 // Owns Consul's maintenance mode of a service at the local agent.
 import { FleetError } from '#fleet/errors.ts'
-import type { Maintenance } from '#fleet/ports.ts'
+import type { Maintenance } from '#fleet/node-ports.ts'
 import { jsonOf } from './answers.ts'
 import type { ConsulClient } from './client.ts'
 import type { Call, ConsulPackage, Context } from './transport.ts'

@@ -70,6 +70,7 @@ interface WriteQuery extends Common {
 export interface ConsulPackage {
   readonly kv: {
     get(query: ReadQuery): Call
+    keys(query: Common & { readonly key: string; readonly separator?: string; readonly consistent?: boolean }): Call
     set(query: WriteQuery): Call
     del(query: Common & { readonly key: string; readonly cas?: number }): Call
   }

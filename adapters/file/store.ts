@@ -1,7 +1,7 @@
 // Owns the store in a directory (`file:///dir`): also what is used where no S3 is at hand.
 import { randomUUID } from 'node:crypto'
 import { type FileHandle, link, mkdir, open, readdir, rmdir, stat, unlink } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { systemClock } from '#adapters/runtime/clock.ts'
 import { assert } from '#fleet/assert.ts'
 import { FleetError } from '#fleet/errors.ts'
@@ -68,6 +68,14 @@ export function fileStore(root: string, clock: Pick<Clock, 'now'> = systemClock,
       } finally {
         await unlink(spare).catch(() => undefined)
       }
+    },
+    async *list(prefix, signal) {
+      signal.throwIfAborted()
+      const under = place(prefix.replace(/\/$/, ''))
+      const found = await readdir(under, { recursive: true, withFileTypes: true }).catch((error: unknown) =>
+        absentOr(error, prefix),
+      )
+      for (const entry of found ?? []) if (entry.isFile()) yield relative(root, join(entry.parentPath, entry.name))
     },
     async remove(name, signal) {
       signal.throwIfAborted()

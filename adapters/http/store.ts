@@ -61,6 +61,10 @@ export function httpStore(base: string, { answerMs, stallMs }: StorePatience, cl
         `${name} cannot be written to ${root.host}: publish to its s3:// or file:// store`,
       )
     },
+    // biome-ignore lint/correctness/useYield: there is nothing to yield
+    async *list(prefix) {
+      throw new FleetError('STORE_READ_ONLY', `what lies below ${prefix} cannot be listed on ${root.host}`)
+    },
     async remove(name) {
       throw new FleetError('STORE_READ_ONLY', `${name} cannot be removed from ${root.host}`)
     },

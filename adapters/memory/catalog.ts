@@ -39,5 +39,10 @@ export function memoryCatalog(
         `the catalog entry of ${entry.build} changed meanwhile; nothing was written`,
       )
     },
+    async remove(build, index, signal) {
+      begin(signal)
+      if (records.transact([{ verb: 'delete-cas', key: keys.build(build), index }]).length === 0) return
+      throw new FleetError('WRITE_CONFLICT', `the catalog entry of ${build} changed meanwhile; nothing was removed`)
+    },
   }
 }

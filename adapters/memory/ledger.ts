@@ -1,17 +1,19 @@
 // Owns the fenced write of an app's records in memory.
 
-import { changeOf, emptyTarget } from '#adapters/consul/change.ts'
+import { asideKey, changeOf, emptyTarget } from '#adapters/consul/change.ts'
 import type { Name } from '#fleet/build.ts'
 import { FleetError, isFleetError } from '#fleet/errors.ts'
 import { DEFAULT_PREFIX, keysOf } from '#fleet/keys.ts'
 import type { Clock, Ledger, LedgerView } from '#fleet/ports.ts'
 import { readHistoryEntry, readRequest, readRollout, writeRequest } from '#fleet/wire.ts'
-import { begin, type Records } from './records.ts'
+import { begin, type KeyRecord, type Records } from './records.ts'
 
 /** The ledger of `app`. @param options.clock stamps the records that `init` writes */
 export function memoryLedger(records: Records, options: { readonly app: string; readonly clock: Clock }): Ledger {
   const { app, clock } = options
   const keys = keysOf(DEFAULT_PREFIX, app)
+  const rollouts = once(readRollout)
+  const entries = once(readHistoryEntry)
 
   return {
     async view(rings, signal): Promise<LedgerView> {
@@ -22,11 +24,13 @@ export function memoryLedger(records: Records, options: { readonly app: string; 
       })
       const rollout = records.get(keys.rollout)
       const tail = records.list(keys.history).at(-1)
+      const hold = records.get(keys.hold)
       return {
         targets: Object.fromEntries(targets),
-        rollout: rollout && { record: readRollout(rollout.value), index: rollout.modifyIndex },
-        tail: tail ? { seq: readHistoryEntry(tail.value).seq, raw: tail.value } : null,
+        rollout: rollout && { record: rollouts(rollout), index: rollout.modifyIndex },
+        tail: tail ? { seq: entries(tail).seq, raw: tail.value } : null,
         requests: records.list(keys.requests).flatMap((record) => readable(() => readRequest(record.value))),
+        hold: { raw: hold?.value ?? null, index: hold?.modifyIndex ?? 0 },
       }
     },
 
@@ -49,10 +53,41 @@ export function memoryLedger(records: Records, options: { readonly app: string; 
       })
     },
 
+    async stop({ raw, index }, signal) {
+      begin(signal)
+      const value = raw ?? new Uint8Array()
+      if (records.transact([{ verb: 'cas', key: keys.hold, value, index }]).length === 0) return
+      throw new FleetError('WRITE_CONFLICT', `${keys.hold} changed meanwhile; nothing was written`)
+    },
+
+    async peek(key, signal) {
+      begin(signal)
+      const record = records.get(asideKey(keys, key))
+      const held = record !== null && record.session !== null
+      return { raw: record?.value ?? null, index: record?.modifyIndex ?? 0, held }
+    },
+
     async history(limit, signal) {
       begin(signal)
       const newest = records.list(keys.history).toReversed().slice(0, Math.max(0, limit))
       return newest.flatMap((record) => readable(() => readHistoryEntry(record.value)))
+    },
+
+    async *chain(signal) {
+      begin(signal)
+      for (const { key, value } of records.list(keys.history))
+        yield { name: key.slice(keys.history.length), raw: value }
+    },
+
+    async finished(id, signal) {
+      begin(signal)
+      const record = records.get(keys.finishedRollout(id))
+      return record && readRollout(record.value)
+    },
+
+    async rings(signal) {
+      begin(signal)
+      return [...new Set(records.list(keys.app).flatMap(({ key }) => keys.ringOf(key) ?? []))]
     },
 
     async ask(request, signal) {
@@ -68,6 +103,16 @@ export function memoryLedger(records: Records, options: { readonly app: string; 
       begin(signal)
       records.delete(keys.request(id))
     },
+  }
+}
+
+/** Reads each record once: it is another object whenever its value changes. */
+function once<value>(read: (raw: Uint8Array) => value): (record: KeyRecord) => value {
+  const known = new WeakMap<KeyRecord, value>()
+  return (record) => {
+    const found = known.get(record) ?? read(record.value)
+    known.set(record, found)
+    return found
   }
 }
 

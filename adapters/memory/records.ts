@@ -26,14 +26,26 @@ export interface Records {
   endSession(id: string): void
   /** Resolves after the next change of anything, or when the signal aborts. */
   change(signal: AbortSignal): Promise<void>
+  /** Everything as it stands, to be put back later. */
+  snapshot(): Snapshot
+  /** Puts everything back, with the indexes of then; what is written next has a higher one than anything had before. */
+  restore(snapshot: Snapshot): void
+}
+
+/** What `consul snapshot save` keeps: the keys, and which sessions lived. */
+export interface Snapshot {
+  readonly records: ReadonlyMap<string, KeyRecord>
+  readonly sessions: ReadonlySet<string>
 }
 
 /** An empty world. */
 export function memoryRecords(): Records {
   let records = new Map<string, KeyRecord>()
+  /** The keys in order; null after one came or went: most writes change values only. */
+  let sorted: readonly string[] | null = null
   let index = 0
   let sessionCount = 0
-  const sessions = new Set<string>()
+  let sessions = new Set<string>()
   let waiting: (() => void)[] = []
 
   function wake(): void {
@@ -42,33 +54,38 @@ export function memoryRecords(): Records {
     for (const resolve of woken) resolve()
   }
 
-  function write(into: Map<string, KeyRecord>, key: string, value: Uint8Array, session: string | null): void {
-    const before = into.get(key)
+  function write(key: string, value: Uint8Array, session: string | null): void {
+    const before = records.get(key)
     if (before && before.session === session && Buffer.from(before.value).equals(value)) return
     index += 1
-    into.set(key, { key, value: Uint8Array.from(value), modifyIndex: index, session })
+    if (before === undefined) sorted = null
+    records.set(key, { key, value: Uint8Array.from(value), modifyIndex: index, session })
   }
 
-  function apply(into: Map<string, KeyRecord>, operation: Operation): boolean {
+  function remove(key: string): void {
+    if (records.delete(key)) sorted = null
+  }
+
+  function apply(operation: Operation): boolean {
     const { verb, key, value = new Uint8Array(), session = '', index: at = 0 } = operation
-    const before = into.get(key)
+    const before = records.get(key)
     switch (verb) {
       case 'get':
         return before !== undefined
       case 'set':
-        write(into, key, value, before?.session ?? null)
+        write(key, value, before?.session ?? null)
         return true
       case 'cas':
         if ((before?.modifyIndex ?? 0) !== at) return false
-        write(into, key, value, before?.session ?? null)
+        write(key, value, before?.session ?? null)
         return true
       case 'lock':
         if (!sessions.has(session) || (before?.session ?? session) !== session) return false
-        write(into, key, value, session)
+        write(key, value, session)
         return true
       case 'unlock':
         if (before?.session !== session) return false
-        write(into, key, value, null)
+        write(key, value, null)
         return true
       case 'check-index':
         return before?.modifyIndex === at
@@ -77,28 +94,57 @@ export function memoryRecords(): Records {
       case 'check-not-exists':
         return before === undefined
       case 'delete':
-        into.delete(key)
+        remove(key)
         return true
       case 'delete-cas':
         if (before !== undefined && before.modifyIndex !== at) return false
-        into.delete(key)
+        remove(key)
         return true
     }
   }
 
+  /** Takes back what the operations of a refused transaction did, the last first. */
+  function undo(done: readonly (readonly [key: string, before: KeyRecord | undefined])[]): void {
+    for (const [key, before] of done.toReversed()) {
+      if (before === undefined) remove(key)
+      else {
+        if (!records.has(key)) sorted = null
+        records.set(key, before)
+      }
+    }
+  }
+
   function transact(operations: readonly Operation[]): readonly number[] {
-    const draft = new Map(records)
-    const refused = operations.flatMap((operation, place) => (apply(draft, operation) ? [] : [place]))
-    if (refused.length > 0) return refused
-    records = draft
+    const indexBefore = index
+    const done: [key: string, before: KeyRecord | undefined][] = []
+    const refused: number[] = []
+    for (const [place, operation] of operations.entries()) {
+      done.push([operation.key, records.get(operation.key)])
+      if (!apply(operation)) refused.push(place)
+    }
+    if (refused.length > 0) {
+      undo(done)
+      index = indexBefore
+      return refused
+    }
     wake()
     return []
   }
 
+  function list(prefix: string): readonly KeyRecord[] {
+    sorted ??= [...records.keys()].sort()
+    const found: KeyRecord[] = []
+    for (let at = firstFrom(sorted, prefix); at < sorted.length; at += 1) {
+      const record = records.get(sorted[at] ?? '')
+      if (record === undefined || !record.key.startsWith(prefix)) break
+      found.push(record)
+    }
+    return found
+  }
+
   return {
     get: (key) => records.get(key) ?? null,
-    list: (prefix) =>
-      [...records.values()].filter((each) => each.key.startsWith(prefix)).toSorted((a, b) => (a.key < b.key ? -1 : 1)),
+    list,
     put: (key, value) => void transact([{ verb: 'set', key, value }]),
     delete: (key) => void transact([{ verb: 'delete', key }]),
     transact,
@@ -112,7 +158,7 @@ export function memoryRecords(): Records {
     endSession(id) {
       if (!sessions.delete(id)) return
       for (const record of records.values()) {
-        if (record.session === id) write(records, record.key, record.value, null)
+        if (record.session === id) write(record.key, record.value, null)
       }
       wake()
     },
@@ -126,7 +172,25 @@ export function memoryRecords(): Records {
         signal.addEventListener('abort', done, { once: true })
         waiting.push(done)
       }),
+    snapshot: () => ({ records: new Map(records), sessions: new Set(sessions) }),
+    restore(snapshot) {
+      records = new Map(snapshot.records)
+      sessions = new Set(snapshot.sessions)
+      sorted = null
+      wake()
+    },
   }
+}
+
+/** Where the first key that is not before `prefix` stands. */
+function firstFrom(sorted: readonly string[], prefix: string): number {
+  let [from, to] = [0, sorted.length]
+  while (from < to) {
+    const middle = (from + to) >> 1
+    if ((sorted[middle] ?? '') < prefix) from = middle + 1
+    else to = middle
+  }
+  return from
 }
 
 /** As a real request would: rejects when the caller has given up. */

@@ -45,6 +45,10 @@ export function memoryStore(): MemoryStore {
       objects.set(name, { bytes: Buffer.concat(parts), version: `m${versions}` })
       return 'created'
     },
+    async *list(prefix, signal) {
+      signal.throwIfAborted()
+      yield* [...objects.keys()].filter((name) => name.startsWith(prefix))
+    },
     async remove(name, signal) {
       signal.throwIfAborted()
       objects.delete(name)

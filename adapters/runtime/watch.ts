@@ -1,5 +1,5 @@
 // Owns being told that a folder changed.
-import type { WatchFolder } from '#fleet/ports.ts'
+import type { WatchFolder } from '#fleet/node-ports.ts'
 
 /** Watches the folder itself, not what lies deeper. */
 export const watchFolder: WatchFolder = (folder, changed) => {

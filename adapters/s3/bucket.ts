@@ -1,5 +1,5 @@
 // Owns asking a bucket: every request has a deadline, and its errors are in our words.
-import { HeadObjectCommand, type S3Client } from '@aws-sdk/client-s3'
+import { HeadObjectCommand, ListObjectsV2Command, type S3Client } from '@aws-sdk/client-s3'
 import type { StorePatience } from '#adapters/store.ts'
 import { FleetError } from '#fleet/errors.ts'
 import type { ObjectFacts } from '#fleet/ports.ts'
@@ -55,4 +55,19 @@ export async function findObject(bucket: Bucket, name: string, signal: AbortSign
     throw new FleetError('STORE_BAD_ANSWER', `${bucket.what(name)} came without length or ETag`)
   }
   return { bytes: facts.ContentLength, version: facts.ETag }
+}
+
+/** The names of all objects below a prefix, a thousand to a request. */
+export async function* listObjects(bucket: Bucket, prefix: string, signal: AbortSignal): AsyncGenerator<string> {
+  const base = bucket.keyOf('')
+  for (let token: string | undefined; ; ) {
+    const where = { Bucket: bucket.name, Prefix: bucket.keyOf(prefix) }
+    const command = new ListObjectsV2Command({ ...where, ...(token !== undefined && { ContinuationToken: token }) })
+    const page = await ask(bucket, prefix, signal, bucket.patience.answerMs, (abortSignal) =>
+      bucket.client.send(command, { abortSignal }),
+    )
+    for (const { Key } of page.Contents ?? []) if (Key?.startsWith(base)) yield Key.slice(base.length)
+    token = page.IsTruncated === true ? page.NextContinuationToken : undefined
+    if (token === undefined) return
+  }
 }

@@ -5,7 +5,7 @@ import { readBody } from '#adapters/body.ts'
 import type { StoreOptions, StorePatience } from '#adapters/store.ts'
 import { FleetError } from '#fleet/errors.ts'
 import type { BuildStore } from '#fleet/ports.ts'
-import { ask, type Bucket, findObject } from './bucket.ts'
+import { ask, type Bucket, findObject, listObjects } from './bucket.ts'
 import { createObject } from './upload.ts'
 
 /**
@@ -30,6 +30,7 @@ export function s3Store(url: URL, options: StoreOptions, patience: StorePatience
       if ((await findObject(bucket, name, signal)) !== null) return 'exists'
       return createObject(bucket, name, body, signal)
     },
+    list: (prefix, signal) => listObjects(bucket, prefix, signal),
     remove: async (name, signal) => {
       const command = new DeleteObjectCommand({ Bucket: bucket.name, Key: bucket.keyOf(name) })
       await ask(bucket, name, signal, patience.answerMs, (abortSignal) => bucket.client.send(command, { abortSignal }))

@@ -1,7 +1,8 @@
 // Owns asking the holder of the lease: a request in its mailbox, three seconds for an answer, and taking it back.
 import { randomUUID } from 'node:crypto'
-import { ANSWERED } from '#conductor/shell/requests.ts'
-import type { LeaseNote, Request } from '#fleet/ports.ts'
+import { ANSWERED, type Answer } from '#conductor/shell/requests.ts'
+import { ERRORS } from '#fleet/errors.ts'
+import type { Facts, LeaseNote, Request } from '#fleet/ports.ts'
 import type { RollbackOptions } from './rollback.ts'
 import type { Bench } from './world.ts'
 
@@ -15,7 +16,7 @@ const RECENT = 20
 export async function askDriver(bench: Bench, holder: LeaseNote, options: RollbackOptions): Promise<boolean> {
   bench.report.say(`${holder.holder} holds the lease: asking to roll back.`)
   const answer = await ask(bench, 'rollback', { now: options.now, reason: options.reason })
-  return answer === 'rolling back' || answer === 'joined'
+  return answer !== null && answer.result !== 'refused'
 }
 
 /** Whether somebody drives for the holder of the lease: a living driver answers any request, also one that it refuses. */
@@ -24,7 +25,7 @@ export async function isDriven(bench: Bench, build: string): Promise<boolean> {
 }
 
 /** The driver's answer, or null when there was none in time. */
-async function ask(bench: Bench, verb: string, args: Request['args']): Promise<string | null> {
+export async function ask(bench: Bench, verb: string, args: Request['args']): Promise<Answer | null> {
   const { ports, clock, signal, by, rings } = bench
   const id = randomUUID()
   const view = await ports.ledger.view(rings, signal)
@@ -34,8 +35,8 @@ async function ask(bench: Bench, verb: string, args: Request['args']): Promise<s
   const end = clock.monotonic() + PATIENCE_MS
   try {
     while (clock.monotonic() < end) {
-      const outcome = await answerTo(bench, id)
-      if (outcome !== null) return outcome
+      const answer = await answerTo(bench, id)
+      if (answer !== null) return answer
       await clock.sleep(LOOK_MS, signal)
     }
   } finally {
@@ -45,8 +46,15 @@ async function ask(bench: Bench, verb: string, args: Request['args']): Promise<s
   return await answerTo(bench, id)
 }
 
-async function answerTo({ ports, signal }: Bench, id: string): Promise<string | null> {
+async function answerTo({ ports, signal }: Bench, id: string): Promise<Answer | null> {
   const entries = await ports.ledger.history(RECENT, signal)
   const answer = entries.find(({ event, facts }) => event === ANSWERED && facts.request === id)
-  return answer === undefined ? null : String(answer.facts.outcome)
+  return answer === undefined ? null : answerIn(answer.facts)
+}
+
+/** An entry of an older driver has an outcome in words and nothing else. */
+function answerIn({ outcome, result, code }: Facts): Answer {
+  const known = result === 'done' || result === 'already' ? result : 'refused'
+  const isCode = (text: unknown): text is keyof typeof ERRORS => typeof text === 'string' && Object.hasOwn(ERRORS, text)
+  return { outcome: String(outcome), result: known, ...(isCode(code) && { code }) }
 }

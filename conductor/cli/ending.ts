@@ -43,12 +43,16 @@ export function endOfRelease(driven: Driven, rings: readonly RingPicture[], ms: 
     return { exit: 1, code: 'NOT_CONVERGED', lines: [`Not done after ${time}: ${open}.`, ...strays(rings, build)] }
   }
   if (end === 'held') {
-    const hold = rollout.hold
-    const help = 'conduct rollback goes back, conduct release --adopt takes it over'
+    const { code, reason } = rollout.hold ?? { code: '', reason: 'held' }
+    const orphan = code === 'orphan-write'
+    const onward = orphan
+      ? 'conduct release --adopt takes it over'
+      : `conduct resume lifts the hold and conduct release ${build} goes on`
+    const help = `conduct rollback goes back, ${onward}`
     return {
-      exit: 3,
-      code: 'ORPHAN_WRITE',
-      lines: [`On hold after ${time}: ${plain(hold?.reason ?? 'held')}. Nothing more was written: ${help}.`],
+      exit: orphan ? 3 : 1,
+      code: orphan ? 'ORPHAN_WRITE' : 'NOT_CONVERGED',
+      lines: [`On hold after ${time}: ${plain(reason)}. Nothing more was written: ${help}.`],
     }
   }
   if (rollout.phase === 'done') {
@@ -62,6 +66,11 @@ export function endOfRelease(driven: Driven, rings: readonly RingPicture[], ms: 
     return { exit: 0, lines: [...lines, ...strays(rings, build)] }
   }
   const why = plain(rollout.outcome ?? 'it failed')
+  if (rollout.cause === 'aborted') {
+    const ways = `conduct release ${build} goes on from there, conduct rollback takes it back`
+    const kept = touched(rollout, rings).map(({ ring, nodes }) => `  ${ring}: ${keptBy(nodes, build)}.`)
+    return { exit: 1, code: 'ROLLOUT_FAILED', lines: [`${build} stopped after ${time}: ${why}; ${ways}.`, ...kept] }
+  }
   if (rollout.phase === 'aborted') {
     const help = 'conduct publish a better one and release it'
     return {
@@ -109,6 +118,11 @@ export function endOfRollback(
   }
   const lost = back.flatMap((ring) => away(ring, rollout))
   return { exit: lost.length > 0 ? 1 : 0, lines: [...lines, ...lost] }
+}
+
+/** What an aborted rollout leaves standing in a ring. */
+function keptBy(nodes: readonly NodePicture[], build: string): string {
+  return `${nodes.filter(({ hot }) => hot === build).length} of ${counted(nodes.length, 'node')} run ${build}`
 }
 
 /** A node that is back and re-arms its cold directory already is back all the same. */

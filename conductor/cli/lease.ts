@@ -4,12 +4,18 @@ import type { Clock, Lease, LeaseNote } from '#fleet/ports.ts'
 import { isDriven } from './ask.ts'
 import type { Bench } from './world.ts'
 
-export function leaseNote(bench: Bench, reason: string, rollout: string | null): LeaseNote {
-  return { holder: bench.holder, since: new Date(bench.clock.now()).toISOString(), rollout, reason }
+/** @param reason what is done, and why when a person said so @param build what is brought, if anything is */
+export function leaseNote(
+  bench: Bench,
+  reason: string,
+  rollout: string | null,
+  build: string | null = null,
+): LeaseNote {
+  return { holder: bench.holder, since: new Date(bench.clock.now()).toISOString(), rollout, build, reason }
 }
 
 /** Consul lets a session of ten seconds live up to twenty; then the lease of a dead driver is free. */
-const ORPHANED_MS = 25_000
+export const ORPHANED_MS = 25_000
 const LOOK_MS = 250
 
 /**
@@ -24,14 +30,27 @@ export async function takeLease(bench: Bench, note: LeaseNote, build: string, ti
     if (!isFleetError(error, 'LEASE_HELD')) throw error
     const held = await ports.locks.holder(signal)
     if (held !== null && (await isDriven(bench, build))) throw error
-    const end = clock.monotonic() + Math.min(ORPHANED_MS, timeoutMs)
-    if (held !== null) report.say(`${held.holder} holds the lease and does not answer: waiting for its session to end.`)
-    while (held !== null && clock.monotonic() < end) {
-      if ((await ports.locks.holder(signal))?.session !== held.session) break
-      await clock.sleep(LOOK_MS, signal)
+    if (held !== null) {
+      report.say(`${held.holder} holds the lease and does not answer: waiting for its session to end.`)
+      await untilFree(bench, held.session, Math.min(ORPHANED_MS, timeoutMs))
     }
-    return await ports.locks.acquire(note, signal)
+    const since = new Date(clock.now()).toISOString()
+    return await ports.locks.acquire({ ...note, since }, signal)
   }
+}
+
+export function isRolloutId(text: string): boolean {
+  return /^r-\d{8}-\d{6}-[0-9a-f]{4}$/.test(text)
+}
+
+/** Waits until this session no longer holds the lease; false when it still does after `limitMs`. */
+export async function untilFree({ ports, clock, signal }: Bench, session: string, limitMs: number): Promise<boolean> {
+  const end = clock.monotonic() + limitMs
+  while ((await ports.locks.holder(signal))?.session === session) {
+    if (clock.monotonic() >= end) return false
+    await clock.sleep(LOOK_MS, signal)
+  }
+  return true
 }
 
 /** `r-20261122-160430-3f2a`: sorts by time; the end keeps two of one second apart, as each is the salt of its circle. */

@@ -1,10 +1,16 @@
 // Owns the command line of `conduct`: its verbs, options and help texts, and nothing of what they do.
 import { Command, CommanderError, InvalidArgumentError, type OutputConfiguration } from 'commander'
 import { isBuildId } from '#fleet/build.ts'
+import { isRolloutId } from './lease.ts'
+import { plan } from './plan.ts'
+import { addEvidence } from './program-evidence.ts'
+import { registerShows } from './program-shows.ts'
+import { registerVerbs } from './program-verbs.ts'
 import { publish } from './publish.ts'
 import { release } from './release.ts'
 import { rollback } from './rollback.ts'
-import { builds, history, init, status } from './verbs.ts'
+import { releaseInPlace } from './supersede.ts'
+import { builds, init, status } from './verbs.ts'
 import { watch } from './watch.ts'
 import type { Bench } from './world.ts'
 
@@ -27,9 +33,21 @@ export interface Common {
 export type Invocation =
   | { readonly verb: string; readonly common: Common; readonly run: (bench: Bench) => Promise<number> }
   | { readonly demo: { readonly keep: boolean; readonly embedded: boolean; readonly nodes?: number } }
+  | { readonly sim: SimCommand }
+
+/** A simulation brings its own world too. */
+export interface SimCommand {
+  readonly nodes: number
+  readonly seed: number
+  /** How many seeds, from `seed` on. */
+  readonly seeds: number
+  readonly faults: string
+  readonly events: boolean
+  readonly json: boolean
+}
 
 const MINUTE_MS = 60_000
-const RELEASE_MS = 30 * MINUTE_MS
+const RELEASE_MS = 60 * MINUTE_MS
 const ROLLBACK_MS = 15 * MINUTE_MS
 const WATCH_MS = 24 * 60 * MINUTE_MS
 
@@ -50,6 +68,11 @@ function count(text: string): number {
 function buildId(text: string): string {
   if (isBuildId(text)) return text
   throw new InvalidArgumentError(`${JSON.stringify(text)} is not a build id.`)
+}
+
+function rolloutName(text: string): string {
+  if (isRolloutId(text)) return text
+  throw new InvalidArgumentError(`${JSON.stringify(text)} is no id of a rollout, like r-20261122-160430-3f2a.`)
 }
 
 const append = (value: string, before: readonly string[] = []): readonly string[] => [...before, value]
@@ -105,7 +128,10 @@ function createProgram(invoke: (invocation: Invocation) => void, streams: Output
   ): void => {
     command.action((...args: unknown[]) => {
       const options = command.opts<Common & Record<string, unknown>>()
-      const words = args.slice(0, -2).filter((arg) => typeof arg === 'string')
+      const words = args
+        .slice(0, -2)
+        .flat()
+        .filter((arg) => typeof arg === 'string')
       invoke({ verb: name, common: options, run: (bench) => run(bench, options, words) })
     })
   }
@@ -122,12 +148,14 @@ function createProgram(invoke: (invocation: Invocation) => void, streams: Output
     .option('--build <id>', 'id of the build (default: time and commit)')
     .option('--commit <sha>', 'commit it was built from')
     .option('--check <name=state>', 'what is known of it, like tests=passed; may be repeated', append)
+    .option('--contains <commits>', 'commits it contains beside its own, like "$(git rev-list -n 50 HEAD)"', append)
   verb('publish', published, (bench, options, [dir = '.']) =>
     publish(bench, {
       dir,
       build: text(options.build),
       commit: text(options.commit),
       checks: Array.isArray(options.check) ? options.check : [],
+      contains: Array.isArray(options.contains) ? options.contains : [],
       dryRun: dryRun(options),
     }),
   )
@@ -137,22 +165,41 @@ function createProgram(invoke: (invocation: Invocation) => void, streams: Output
     .option('--limit <n>', 'how many', count, 20)
   verb('builds', listed, (bench, options) => builds(bench, { limit: Number(options.limit) }))
 
+  const planned = reading(program.command('plan'))
+    .argument('[build]', 'the build (default: of the open rollout; else the newest that may be released)', buildId)
+    .description('show what a release goes through: its stages, their nodes, and how long it takes')
+    .option('--nodes', 'name the nodes that each stage adds')
+  verb('plan', planned, (bench, options, [build]) =>
+    plan(bench, { build: build !== undefined && isBuildId(build) ? build : null, nodes: options.nodes === true }),
+  )
+
   const released = changing(program.command('release'))
     .argument('[build]', 'the build (default: the newest that may be released)', buildId)
     .description('bring a build to every node of the rings; goes on with an open rollout of the same build')
     .option('--adopt', 'take over a target that was written by hand, is unreadable or gone')
     .option('--restart', 'run drain, hooks and verify again where the build runs already')
-    .option('--retry', 'ask nodes that refused the build once more, and lift its quarantine')
+    .option('--retry', 'ask nodes that refused the build once more')
     .option('--now', 'all nodes at once, whatever maxUnavailable says')
+    .option('--as <id>', 'id of the rollout, as conduct plan named one: it decides who comes first', rolloutName)
+    .option('--wait', 'queue behind an open rollout')
+    .option('--take-over', 'take the lease from whoever holds it, with --reason, and go on')
+    .option('--force <check>', 'go past a check by its name; needs --reason; may be repeated', append)
+    .option('--emergency', 'go past gates and windows; needs --reason')
+    .option('--supersede', 'recall the open rollout of another build first, in waves, then release')
     .addHelpText('after', RELEASE_HELP)
   verb('release', released, (bench, options, [build]) =>
-    release(bench, {
+    (options.supersede === true ? releaseInPlace : release)(bench, {
       build: build ?? null,
       reason: options.reason ?? '',
       adopt: options.adopt === true,
       restart: options.restart === true,
       retry: options.retry === true,
       now: options.now === true,
+      id: text(options.as),
+      wait: options.wait === true,
+      takeOver: options.takeOver === true,
+      force: Array.isArray(options.force) ? options.force : [],
+      emergency: options.emergency === true,
       dryRun: dryRun(options),
       timeoutMs: options.timeout ?? RELEASE_MS,
     }),
@@ -173,6 +220,8 @@ function createProgram(invoke: (invocation: Invocation) => void, streams: Output
     }),
   )
 
+  registerVerbs(program, changing, verb)
+
   const shown = reading(program.command('status'))
     .description('show every ring, its nodes, and why a rollout stands where it stands')
     .option('--nodes', 'list every node, however many')
@@ -186,21 +235,9 @@ function createProgram(invoke: (invocation: Invocation) => void, streams: Output
     watch(bench, { nodes: options.nodes === true, timeoutMs: options.timeout ?? WATCH_MS }),
   )
 
-  const told = reading(program.command('history'))
-    .description('list what happened, newest first')
-    .option('--limit <n>', 'how many entries', count, 30)
-  verb('history', told, (bench, options) => history(bench, { limit: Number(options.limit) }))
+  addEvidence({ program, verb, reading, changing, count, duration, buildId, append })
 
-  const demonstrated = program
-    .command('demo')
-    .description('watch a whole fleet deploy, fail and roll back on this machine')
-    .option('--keep', 'leave it running, with the commands to try')
-    .option('--embedded', 'take the embedded agent even where a consul binary is found')
-    .option('--nodes <n>', 'how many nodes', count)
-  demonstrated.action(() => {
-    const { keep, embedded, nodes } = demonstrated.opts<{ keep?: true; embedded?: true; nodes?: number }>()
-    invoke({ demo: { keep: keep === true, embedded: embedded === true, ...(nodes !== undefined && { nodes }) } })
-  })
+  registerShows(program, invoke, count)
   program.addHelpText('after', EXIT_CODES)
   return program
 }
@@ -213,9 +250,11 @@ const EXIT_CODES = `
 Exit codes: 0 done · 1 failed or rolled back · 2 usage · 3 refused by policy · 4 the world did not answer · 70 our bug`
 
 const RELEASE_HELP = `
-Every node brings the build into its cold directory first; then the cutoff rises, never taking more nodes out of service than
-maxUnavailable allows. More failures than failureBudget roll the release back by themselves. Ctrl-C leaves the rollout open:
-the same command goes on with it.
+It goes stage by stage through the plan of the config (conduct plan shows it; without one: staging, dogfood, canary, then production
+in five shares). Every node of a ring brings the build into its cold directory before anybody runs it; then the cutoff rises, never
+taking more nodes out of service than maxUnavailable allows. A stage is left when all its nodes run the build, its soak is over, and its
+smoke test and gates have passed. More failures than failureBudget, a failed smoke test or gate, or a node that answers with another
+build roll the release back by themselves. Ctrl-C leaves the rollout open: the same command goes on with it.
 
 Examples:
   conduct release                                the newest build, to every ring of the plan

@@ -63,7 +63,9 @@ export class Progress {
   private block(picture: Picture, because: readonly Because[]): readonly string[] {
     const paint = this.report.paintAside
     const width = Math.max(...picture.rings.map(({ ring }) => ring.length), 0)
-    const lines = [`${paint.bold(this.title)}  ${paint.dim(formatDuration(this.elapsedMs))}`]
+    const lines = [
+      `${paint.bold(this.title)}  ${paint.dim(`${formatDuration(this.elapsedMs)}  ${stageIn(picture.rollout)}`.trimEnd())}`,
+    ]
     for (const ring of picture.rings) {
       const drawn = isYetToCome(ring, picture.rollout) ? paint.dim('·'.repeat(BAR)) : bar(ring, paint)
       lines.push(`  ${ring.ring.padEnd(width)}  ${drawn}  ${this.summary(ring, picture.rollout)}`)
@@ -74,7 +76,9 @@ export class Progress {
 
   /** Where nobody watches, only what changed: a log keeps every line. */
   private lines(picture: Picture, because: readonly Because[]): void {
-    const said = picture.rings.map((ring) => `${ring.ring}: ${this.summary(ring, picture.rollout)}`).join('; ')
+    const at = stageIn(picture.rollout)
+    const where = at === '' ? '' : `${at}; `
+    const said = where + picture.rings.map((ring) => `${ring.ring}: ${this.summary(ring, picture.rollout)}`).join('; ')
     const why = because.map(({ code }) => code).join()
     const calm = this.clock.monotonic() - this.lastMs
     if (`${said}${why}` === this.last || (calm < LINE_MS && (why === '' || why === this.lastWhy))) return
@@ -105,9 +109,18 @@ export class Progress {
   }
 }
 
+const FORWARD: readonly string[] = ['staging', 'advancing', 'soaking', 'waiting']
+
+/** `stage 3 of 8, canary 100 %`; nothing when there is only one, or no way forward. */
+function stageIn(rollout: RolloutPicture | null): string {
+  if (rollout === null || rollout.stage.of < 2 || !FORWARD.includes(rollout.phase)) return ''
+  const { index, of, ring, share } = rollout.stage
+  return `stage ${index + 1} of ${of}, ${ring} ${share} %`
+}
+
 /** A later ring of an open rollout: what its nodes run now says nothing about this one. */
 function isYetToCome({ target }: RingPicture, rollout: RolloutPicture | null): boolean {
-  const forward = rollout?.phase === 'staging' || rollout?.phase === 'advancing'
+  const forward = rollout !== null && FORWARD.includes(rollout.phase)
   return forward && target !== null && target.build !== rollout.build && target.rollout !== rollout.id
 }
 

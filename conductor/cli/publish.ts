@@ -1,6 +1,7 @@
 // Owns `conduct publish`: a directory becomes a build; the id alone goes to stdout, so that scripts can read it.
 
 import { forceIn, runningUnder } from '#conductor/core/force.ts'
+import { isCommit, MOST_CONTAINED } from '#conductor/core/lineage.ts'
 import { type Observation, observe } from '#conductor/shell/observe.ts'
 import { type PublishProgress, publishBuild } from '#conductor/shell/publish.ts'
 import { type BuildId, isBuildId } from '#fleet/build.ts'
@@ -16,6 +17,8 @@ export interface PublishOptions {
   readonly build: string | null
   readonly commit: string | null
   readonly checks: readonly string[]
+  /** Commits that the build contains, beside its own. */
+  readonly contains: readonly string[]
   readonly dryRun: boolean
 }
 
@@ -34,6 +37,7 @@ export async function publish(bench: Bench, options: PublishOptions): Promise<nu
   const { dir, commit } = options
   const build = options.build === null ? null : buildId(options.build)
   const checks = Object.fromEntries(options.checks.map(checkOf))
+  const contains = commitsOf(options.contains)
   if (options.dryRun) {
     report.say(`Would publish ${dir} as ${build ?? 'a new build'} of ${app}; nothing was read or written.`)
     return 0
@@ -42,7 +46,7 @@ export async function publish(bench: Bench, options: PublishOptions): Promise<nu
   const observed = await observe(ports, { app, rings, policy }, signal)
   const catalog = await ports.catalog.list(signal)
   const running = runningNow(observed, catalog)
-  const request = { app, dir, commit, checks, by, running, ...(build !== null && { build }) }
+  const request = { app, dir, commit, checks, contains, by, running, ...(build !== null && { build }) }
   const result = await publishBuild({ store, catalog: ports.catalog, clock }, request, progress(bench), signal)
   report.draw([])
   const { entries, rawBytes, bytes, ms, outcome } = result
@@ -70,6 +74,16 @@ function buildId(text: string): BuildId {
   if (isBuildId(text)) return text
   const rule = 'letters, digits, dot, dash and underscore, at most 128, beginning with a letter or digit, without ".."'
   throw new FleetError('NAME_INVALID', `${JSON.stringify(text)} cannot be a build id: it is made of ${rule}`)
+}
+
+/** Words in one argument are several commits: `--contains "$(git rev-list -n 50 HEAD)"`. */
+function commitsOf(given: readonly string[]): readonly string[] {
+  const commits = [...new Set(given.flatMap((text) => text.split(/\s+/)).filter((word) => word !== ''))]
+  const odd = commits.find((commit) => !isCommit(commit))
+  if (odd !== undefined)
+    throw new FleetError('USAGE', `--contains ${JSON.stringify(odd)} is no commit id of 7 to 64 digits`)
+  if (commits.length <= MOST_CONTAINED) return commits
+  throw new FleetError('USAGE', `--contains names ${commits.length} commits, a catalog entry holds ${MOST_CONTAINED}`)
 }
 
 function checkOf(text: string): readonly [string, string] {

@@ -1,116 +1,110 @@
 // Owns `conduct release`: begins a rollout or goes on with the open one, drives it, and says how it ended.
 
-import { type Refusal, type ReleaseStart, startRelease } from '#conductor/core/beginning.ts'
+import type { GateReader } from '#conductor/core/gates.ts'
 import { pictureOf, type RingPicture } from '#conductor/core/picture.ts'
-import { previewRing } from '#conductor/core/preview.ts'
-import { type Beginning, beginRollout } from '#conductor/core/reduce.ts'
-import { capOf } from '#conductor/core/standing.ts'
+import { beginRollout } from '#conductor/core/reduce.ts'
+import { evaluator } from '#conductor/shell/evaluate.ts'
 import { execute, tell } from '#conductor/shell/execute.ts'
-import { type Observation, observe, ringOf } from '#conductor/shell/observe.ts'
+import { gateReader } from '#conductor/shell/gates.ts'
+import { pastFigures } from '#conductor/shell/past.ts'
 import { type Driven, drive } from '#conductor/shell/reconcile.ts'
-import { isBuildId, type Name } from '#fleet/build.ts'
+import type { Name } from '#fleet/build.ts'
 import { formatDuration } from '#fleet/duration.ts'
 import { FleetError, isFleetError } from '#fleet/errors.ts'
-import type { CatalogEntry, Lease } from '#fleet/ports.ts'
+import type { Lease } from '#fleet/ports.ts'
 import type { Rollout } from '#fleet/rollout.ts'
+import { payAfter, payOwed } from './after.ts'
+import { already } from './already.ts'
+import { type Decided, decide, guardRestart, guardRoute, type ReleaseOptions, wishOf } from './deciding.ts'
+import { dryRun } from './dry-release.ts'
 import { conclude, endOfRelease } from './ending.ts'
-import { follow } from './follow.ts'
 import { leaseNote, rolloutId, takeLease } from './lease.ts'
+import { noteOrphans } from './orphans.ts'
+import { checkBypass, forcedBy, sayFindings } from './preflight.ts'
 import { Progress } from './progress.ts'
-import { plain } from './reporter.ts'
-import { look } from './verbs.ts'
-import { counted, listed } from './words.ts'
+import { queued } from './queue.ts'
+import { namingTaker, takeOver } from './take-over.ts'
+import { listed } from './words.ts'
 import type { Bench } from './world.ts'
 
-export interface ReleaseOptions {
-  readonly build: string | null
-  readonly reason: string
-  readonly adopt: boolean
-  readonly restart: boolean
-  readonly retry: boolean
-  /** Take every node at once, whatever `maxUnavailable` says. */
-  readonly now: boolean
-  readonly dryRun: boolean
-  readonly timeoutMs: number
-}
-
-type Decided = Exclude<ReleaseStart, Refusal> & {
-  readonly observed: Observation
-  readonly catalog: readonly CatalogEntry[]
-}
-
-/** @param id of the rollout, should one begin */
-async function decide(bench: Bench, options: ReleaseOptions, id: string): Promise<Decided> {
-  const { app, rings, policy, ports, clock, signal, by } = bench
-  const { build, reason, adopt, restart, retry } = options
-  if (build !== null && !isBuildId(build))
-    throw new FleetError('NAME_INVALID', `${JSON.stringify(build)} is not a build id`)
-  const observed = await observe(ports, { app, rings, policy }, signal)
-  const catalog = await ports.catalog.list(signal)
-  const at = new Date(clock.now()).toISOString()
-  const wish = { app, build, by, reason, adopt, restart, retry, id, at }
-  const views = rings.map((ring) => ringOf(observed, ring))
-  const start = startRelease(wish, { rings: views, rollout: observed.rollout, builds: catalog })
-  if (start.kind === 'refuse') throw new FleetError(start.code, start.message)
-  return { ...start, observed, catalog }
-}
-
 export async function release(bench: Bench, options: ReleaseOptions): Promise<number> {
+  if (options.wait !== true || options.dryRun) return releaseNow(bench, options)
+  return queued(bench, options.build, options.timeoutMs, (timeoutMs) => releaseNow(bench, { ...options, timeoutMs }))
+}
+
+async function releaseNow(bench: Bench, options: ReleaseOptions): Promise<number> {
   const { report, signal, clock } = bench
   if (bench.unheeded.length > 0) {
-    report.say(
-      `Note: this version does not act on ${listed(bench.unheeded, 8)} of the config: each ring goes to 100 %.`,
-    )
+    report.say(`Note: this version does not act on ${listed(bench.unheeded, 8)} of the config.`)
   }
-  const id = rolloutId(clock)
-  const first = await decide(bench, options, id)
-  if (first.kind === 'already') return already(bench, first.build, options)
-  if (options.dryRun) return dryRun(bench, first)
-  await using lease = await lend(bench, first, options.timeoutMs)
-  // What was seen before the lease may be old: under it nobody else writes.
-  const start = await decide(bench, options, id)
-  if (start.kind === 'already') return already(bench, start.build, options)
-  guardRestart(bench, start, options)
-  const rollout =
-    start.kind === 'resume' ? await resume(bench, lease, start) : await begin(bench, lease, start.beginning, start)
-  announce(bench, rollout, start.kind === 'resume')
-  const progress = new Progress(report, clock, `Releasing ${rollout.build}`)
-  const driven = await driveTo(bench, lease, rollout, progress, options).catch((error: unknown) => {
-    if (signal.aborted) return null
+  checkBypass(options, bench)
+  const wish = wishOf(bench, options, options.id ?? rolloutId(clock))
+  const first = await decide(bench, options, wish).catch(async (error: unknown) => {
+    if (isFleetError(error, 'ORPHAN_WRITE') && !options.dryRun) await noteOrphans(bench)
     throw error
   })
+  if (first.kind === 'already') return already(bench, first.build, options)
+  guardRoute(bench, first)
+  if (options.dryRun) return dryRun(bench, first, forcedBy(options))
+  await using lease = await lend(bench, first, options)
+  await payOwed(bench, lease)
+  // What was seen before the lease may be old: under it nobody else writes.
+  const start = await decide(bench, options, { ...wish, at: new Date(clock.now()).toISOString() })
+  if (start.kind === 'already') return already(bench, start.build, options)
+  guardRestart(bench, start, options)
+  guardRoute(bench, start)
+  sayFindings(bench, start.findings, start.kind === 'begin' ? forcedBy(options) : [])
+  const rollout =
+    start.kind === 'resume' ? await resume(bench, lease, start) : await begin(bench, lease, start, options.emergency)
+  announce(bench, rollout, start.kind === 'resume')
+  const progress = new Progress(report, clock, `Releasing ${rollout.build}`)
+  const driven = await driveTo(bench, lease, rollout, progress, options).catch(async (error: unknown) => {
+    if (signal.aborted) return null
+    throw await namingTaker(error, bench)
+  })
   if (driven === null) return interrupted(bench, rollout, progress)
-  return conclude(bench, endOfRelease(driven, ringPictures(bench, driven), progress.elapsedMs))
+  const exit = await conclude(bench, endOfRelease(driven, ringPictures(bench, driven), progress.elapsedMs))
+  await payAfter(bench, lease, driven.rollout)
+  return exit
 }
 
 /** The lease, or a refusal that says what its holder is doing. */
 async function lend(
   bench: Bench,
   { observed, ...start }: Exclude<Decided, { kind: 'already' }>,
-  timeoutMs: number,
+  { reason, takeOver: takes, timeoutMs }: ReleaseOptions,
 ): Promise<Lease> {
   const { build, id } = start.kind === 'begin' ? start.beginning : start.rollout
+  const note = leaseNote(bench, `release ${build}${reason === '' ? '' : `: ${reason}`}`, id, build)
+  if (takes === true) return takeOver(bench, note, reason)
   try {
-    return await takeLease(bench, leaseNote(bench, `release ${build}`, id), build, timeoutMs)
+    return await takeLease(bench, note, build, timeoutMs)
   } catch (error) {
     if (!isFleetError(error, 'LEASE_HELD')) throw error
     const { rollout } = observed
     const doing = rollout === null ? '' : ` (rollout ${rollout.id} of ${rollout.build}: ${rollout.phase})`
-    const help = 'wait for it, watch it with conduct watch, or end it with conduct rollback'
+    const help = '--wait queues behind it, conduct watch shows it, conduct rollback ends it, --take-over takes it away'
     throw new FleetError('LEASE_HELD', `${error.message}${doing}; ${help}`, { cause: error })
   }
 }
 
-async function begin(bench: Bench, lease: Lease, beginning: Beginning, from: Decided): Promise<Rollout> {
+async function begin(
+  bench: Bench,
+  lease: Lease,
+  start: Extract<Decided, { kind: 'begin' }>,
+  emergency: boolean,
+): Promise<Rollout> {
   const { ports, by, signal } = bench
+  const { beginning, takesUp: events, observed } = start
   const rollout = beginRollout(beginning)
-  const { at, id, build, reason, stages } = beginning
-  const facts = { rollout: id, build, rings: stages.map(({ ring }) => ring).join(', '), reason }
-  const told = [{ at, by, event: 'release-begun', facts }]
-  const seen = from.observed.ledger
-  await execute({ ledger: ports.ledger, lease }, seen, { rollout, events: [], told, answered: [] }, signal)
-  await liftQuarantine(bench, beginning)
-  return rollout
+  const { at, id, build, reason, stages, forced = [], supersedes = null } = beginning
+  const rings = [...new Set(stages.map(({ ring }) => ring))].join(', ')
+  const past = forced.length === 0 ? {} : { forced: forced.join(', '), emergency }
+  const begun = { rollout: id, build, rings, stages: stages.length, reason }
+  const facts = { ...begun, ...past, ...(supersedes !== null && { supersedes }) }
+  const told = [{ at, by, event: 'release-begun', facts }, ...tell(rollout, events, by, at)]
+  const world = { ledger: ports.ledger, lease }
+  return (await execute(world, observed.ledger, { rollout, events, told, answered: [] }, signal)) ?? rollout
 }
 
 async function resume(bench: Bench, lease: Lease, start: Extract<Decided, { kind: 'resume' }>): Promise<Rollout> {
@@ -120,27 +114,6 @@ async function resume(bench: Bench, lease: Lease, start: Extract<Decided, { kind
   const told = tell(rollout, adopts, by, new Date(clock.now()).toISOString())
   const world = { ledger: ports.ledger, lease }
   return (await execute(world, observed.ledger, { rollout, events: adopts, told, answered: [] }, signal)) ?? rollout
-}
-
-/** `--retry` says that the build may run after all. */
-async function liftQuarantine({ ports, signal }: Bench, { build, attempt }: Beginning): Promise<void> {
-  if (attempt === 1) return
-  const found = await ports.catalog.find(build, signal)
-  if (found === null || found.entry.quarantine === null) return
-  await ports.catalog.put({ ...found.entry, quarantine: null }, found.index, signal)
-}
-
-/** A restart of what runs is one order to the whole ring: it must fit the cap, or be asked for by name. */
-function guardRestart(bench: Bench, start: Decided, options: ReleaseOptions): void {
-  if (start.kind !== 'begin' || !options.restart || options.now) return
-  for (const ring of bench.rings) {
-    const { standing, nodes } = ringOf(start.observed, ring)
-    const runs = standing.kind === 'record' && standing.target.build === start.beginning.build
-    const cap = capOf(bench.policy, nodes.length)
-    if (!runs || nodes.length <= cap) continue
-    const fact = `a restart of ${start.beginning.build} takes all ${nodes.length} nodes of ${ring} at once, and ${cap} may be out of service`
-    throw new FleetError('CAP_EXCEEDED', `${fact}; nothing was written`)
-  }
 }
 
 function announce({ report }: Bench, { id, build, stages, startedAt }: Rollout, resumed: boolean): void {
@@ -156,7 +129,7 @@ function driveTo(
   progress: Progress,
   options: ReleaseOptions,
 ): Promise<Driven> {
-  const { app, ports, clock, policy, by, signal } = bench
+  const { app, ports, clock, policy, by, signal, place } = bench
   const rings = [...new Set([...bench.rings, ...(Object.keys(rollout.fallbacks) as Name[])])]
   const driving = {
     ...ports,
@@ -165,10 +138,19 @@ function driveTo(
     lease,
     policy: options.now ? { ...policy, maxUnavailable: 100, allAtOnce: true } : policy,
     by,
+    place,
+    gates: readerOf(bench),
     deadlineMs: clock.monotonic() + options.timeoutMs,
     onTurn: (turn: Parameters<Progress['turn']>[0]) => progress.turn(turn, app),
   }
   return drive(driving, rings, signal)
+}
+
+/** The gates of the config, null when there are none. */
+function readerOf({ gates, ports, clock, place }: Bench): GateReader | null {
+  if (gates.length === 0) return null
+  const sources = { clock, place, metrics: ports.metrics, baseline: pastFigures(ports) }
+  return gateReader(gates, evaluator(sources), clock)
 }
 
 export function ringPictures({ app, clock }: Bench, { observed, rollout }: Driven): readonly RingPicture[] {
@@ -183,59 +165,4 @@ function interrupted({ report }: Bench, { id, build }: Rollout, progress: Progre
   )
   report.say(`conduct release ${build} goes on with it, conduct rollback takes it back.`)
   return 1
-}
-
-function dryRun(bench: Bench, start: Decided): number {
-  const { report, policy } = bench
-  if (start.kind === 'already') return 0
-  const build = start.kind === 'begin' ? start.beginning.build : start.rollout.build
-  const previews = bench.rings.map((ring) => previewRing(ringOf(start.observed, ring), build, policy))
-  if (report.json) {
-    report.document({ app: bench.app, dryRun: true, build, begins: start.kind === 'begin', rings: previews })
-    return 0
-  }
-  report.result(
-    start.kind === 'begin' ? `Would release ${build}.` : `Would go on with rollout ${start.rollout.id} of ${build}.`,
-  )
-  for (const { ring, nodes, there, warm, download, silent, cap } of previews) {
-    const parts = [`${there} run it already`, `${warm} hold it in cold`, `${download.length} must fetch it`]
-    const quiet = silent > 0 ? `, ${silent} silent` : ''
-    report.result(
-      `  ${ring}: ${counted(nodes, 'node')} (${parts.join(', ')}${quiet}), at most ${cap} out of service at once.`,
-    )
-  }
-  return 0
-}
-
-/** The order stands: nothing to write. Nodes that are not there yet are waited for, because releasing means that they run it. */
-async function already(bench: Bench, build: string, options: ReleaseOptions): Promise<number> {
-  const { report, clock } = bench
-  const began = clock.monotonic()
-  const arrived = (rings: readonly RingPicture[]) => rings.every(({ counts }) => counts.working + counts.staged === 0)
-  let { picture } = await look(bench)
-  if (!arrived(picture.rings) && !options.dryRun) {
-    report.say(`The order for ${build} stands already; waiting for the nodes that are not there yet.`)
-    const progress = new Progress(report, clock, `Waiting for ${build}`)
-    picture = await follow(bench, options.timeoutMs, (now) => {
-      progress.show(now, [], null)
-      return arrived(now.rings)
-    })
-  }
-  const total = picture.rings.reduce((sum, { counts }) => sum + counts.total, 0)
-  const there = picture.rings.reduce((sum, { counts }) => sum + counts.converged, 0)
-  const odd = picture.rings.flatMap(({ nodes }) =>
-    nodes.filter(({ state }) => state === 'failed' || state === 'working'),
-  )
-  const rings = listed(bench.rings, 8)
-  const lines = [
-    `${build} is already there: ${there} of ${counted(total, 'node')} of ${rings} run it, and nothing was written.`,
-  ]
-  const failing = odd.map(
-    ({ node, phase, refusal }) =>
-      `  ${node} does not run it (${refusal?.code ?? phase}: ${plain(refusal?.message ?? 'it is not there yet')}).`,
-  )
-  const ms = formatDuration(clock.monotonic() - began)
-  if (odd.length > 0)
-    lines.push(`Not every node runs it after ${ms}: conduct release ${build} --retry asks them once more.`, ...failing)
-  return conclude(bench, { exit: odd.length > 0 ? 1 : 0, lines })
 }

@@ -39,6 +39,13 @@ export function renderPicture(
     const { holder, since, reason } = picture.lease
     lines.push(`Held by ${plain(holder)} for ${ageOf(since, nowMs)}: ${plain(reason)}.`)
   }
+  for (const { ring, by, reason, at, expires } of picture.holds) {
+    const what = ring === null ? 'The line is stopped' : `${ring} is stopped`
+    const when = expires === null ? '' : ` until ${plain(expires)}`
+    const since = at === '' ? '' : `, ${ageOf(at, nowMs)} ago`
+    const lift = ring === null ? 'conduct unhold' : `conduct unhold --ring ${ring}`
+    lines.push(`${paint.red('!')} ${what} by ${plain(by)}${when}${since}: ${plain(reason)}. ${lift} lifts it.`)
+  }
   return lines
 }
 
@@ -104,6 +111,7 @@ function renderNodes(nodes: readonly NodePicture[], paint: Paint, nowMs: number)
 /** What a node has to say beyond its columns. */
 export function wordsOf(node: NodePicture): readonly string[] {
   const words: string[] = []
+  if (node.waived !== null) words.push(`waived by ${node.waived.by}: ${node.waived.reason}`)
   if (node.refusal !== null) words.push(`refuses ${node.refusal.build}: ${node.refusal.code} ${node.refusal.message}`)
   words.push(...node.troubles.map(({ code, message }) => `${code}: ${message}`))
   if (node.progress !== null && node.progress.totalBytes > 0) {
@@ -132,15 +140,19 @@ const PHASES: Readonly<Record<string, string>> = {
 }
 
 export function renderRollout(rollout: RolloutPicture, paint: Paint, nowMs: number): readonly string[] {
-  const { id, build, by, phase, startedAt, endedAt, stage, outcome, hold, because } = rollout
-  const where = endedAt === null && stage.of > 1 ? ` at ${stage.ring} (stage ${stage.index + 1} of ${stage.of})` : ''
+  const { id, build, by, commander, phase, startedAt, endedAt, stage, outcome, hold, gates, because } = rollout
+  const where =
+    endedAt === null && stage.of > 1
+      ? ` at ${stage.ring} ${stage.share} % (stage ${stage.index + 1} of ${stage.of})`
+      : ''
   const time = lasted(startedAt, endedAt, nowMs)
   const when = endedAt === null ? `for ${time}` : `${ageOf(endedAt, nowMs)} ago after ${time}`
   const lines = [`Rollout ${id} of ${paint.bold(build)} by ${plain(by)} ${PHASES[phase] ?? phase}${where}, ${when}.`]
+  if (commander !== by && endedAt === null) lines.push(`  ${plain(commander)} is its commander now.`)
   if (outcome !== null && phase !== 'done') lines.push(`  ${plain(outcome)}.`)
   if (hold !== null) lines.push(`  ${paint.red('On hold')} by ${plain(hold.by)} (${hold.code}): ${plain(hold.reason)}.`)
+  if (gates.length > 0) lines.push(`  Gates: ${gates.map(({ gate, verdict }) => `${gate} ${verdict}`).join(', ')}.`)
   for (const why of because) lines.push(`  ${capital(renderBecause(why))}.`)
-
   return lines
 }
 

@@ -10,6 +10,7 @@ import { isBuildId } from '#fleet/build.ts'
 import { FleetError, isFleetError } from '#fleet/errors.ts'
 import type { CatalogEntry, Lease } from '#fleet/ports.ts'
 import type { Rollout } from '#fleet/rollout.ts'
+import { payAfter } from './after.ts'
 import { askDriver } from './ask.ts'
 import { conclude, type Ending, endOfRollback } from './ending.ts'
 import { follow } from './follow.ts'
@@ -36,24 +37,42 @@ interface Facts {
 export async function rollback(bench: Bench, options: RollbackOptions): Promise<number> {
   const { report, clock, signal } = bench
   if (options.to !== null && options.to !== 'previous') return rollbackTo(bench, options, options.to)
-  const facts = await gather(bench)
-  const id = rolloutId(clock)
-  const start = decide(bench, options, facts, id)
-  if (options.dryRun) return dryRun(bench, start, facts)
-  if (start.kind === 'already') return conclude(bench, { exit: 0, lines: [`${start.message}. Nothing was written.`] })
-  preview(bench, start, facts)
-  const progress = new Progress(report, clock, 'Rolling back')
-  const lease = await reach(bench, options, start)
+  if (options.dryRun) {
+    const facts = await gather(bench)
+    return dryRun(bench, decide(bench, options, facts, rolloutId(clock)), facts)
+  }
   try {
-    if (lease === null) return await accompany(bench, options, progress)
-    await using held = lease
-    return await takeBack(bench, held, options, progress, id)
+    return await conclude(bench, await bringBack(bench, options))
   } catch (error) {
     if (!signal.aborted) throw error
     report.settle()
     report.say('Stopped. The nodes finish what they were told; conduct rollback goes on with it.')
     return 1
   }
+}
+
+/** Back to what ran before, by whoever can: the living driver of an open rollout, or this very process. */
+export async function bringBack(bench: Bench, options: RollbackOptions): Promise<Ending> {
+  const { report, clock } = bench
+  const facts = await gather(bench)
+  const id = rolloutId(clock)
+  const start = decide(bench, options, facts, id)
+  if (start.kind === 'already') return { exit: 0, lines: [`${start.message}. Nothing was written.`] }
+  for (const line of previewLines(bench, start, facts)) report.say(line)
+  const progress = new Progress(report, clock, 'Rolling back')
+  const lease = await reach(bench, options, start)
+  if (lease === null) return accompany(bench, options, progress)
+  await using held = lease
+  const ending = await takeBack(bench, held, options, progress, id)
+  // What is owed to the rollout before waits until nodes are back: a rollback waits for nobody's command.
+  await payAfter(bench, held, facts.observed.rollout)
+  return ending
+}
+
+/** What `bringBack` would do, a line for each ring. */
+export async function previewBack(bench: Bench, options: RollbackOptions): Promise<readonly string[]> {
+  const facts = await gather(bench)
+  return previewLines(bench, decide(bench, options, facts, rolloutId(bench.clock)), facts)
 }
 
 async function gather({ app, rings, policy, ports, signal }: Bench): Promise<Facts> {
@@ -72,7 +91,8 @@ function decide(
   const rings = affected(bench, observed).map((ring) => ringOf(observed, ring))
   const reason = options.reason === '' ? 'rollback' : options.reason
   const at = new Date(clock.now()).toISOString()
-  const wish = { app, by, reason, id, at, previous: options.to === 'previous' }
+  const afterRollout = bench.evidence.afterRollout !== null
+  const wish = { app, by, reason, id, at, previous: options.to === 'previous', afterRollout }
   const start = startRollback(wish, { rings, rollout: observed.rollout, builds: catalog })
   if (start.kind === 'refuse') throw new FleetError(start.code, start.message)
   return start
@@ -108,10 +128,6 @@ function previewLines(bench: Bench, start: RollbackStart, { observed }: Facts): 
   )
 }
 
-function preview(bench: Bench, start: RollbackStart, facts: Facts): void {
-  for (const line of previewLines(bench, start, facts)) bench.report.say(line)
-}
-
 function dryRun(bench: Bench, start: RollbackStart, facts: Facts): number {
   const { report, app, policy } = bench
   const rollouts = rolloutsOf(start)
@@ -136,7 +152,9 @@ function dryRun(bench: Bench, start: RollbackStart, facts: Facts): number {
 /** The lease, taken from its holder when it is dead or silent; null when a living driver does what was asked. */
 async function reach(bench: Bench, options: RollbackOptions, start: RollbackStart): Promise<Lease | null> {
   const { ports, signal, report, clock } = bench
-  const note = leaseNote(bench, 'rollback', rolloutsOf(start)[0]?.id ?? null)
+  const why = options.reason === '' ? '' : `: ${options.reason}`
+  const [first] = rolloutsOf(start)
+  const note = leaseNote(bench, `rollback${why}`, first?.id ?? null, first?.build ?? null)
   for (let attempt = 0; ; attempt += 1) {
     const holder = await ports.locks.holder(signal)
     try {
@@ -153,7 +171,7 @@ async function reach(bench: Bench, options: RollbackOptions, start: RollbackStar
 }
 
 /** A living driver rolls back; this one looks on and says how it ended. */
-async function accompany(bench: Bench, options: RollbackOptions, progress: Progress): Promise<number> {
+async function accompany(bench: Bench, options: RollbackOptions, progress: Progress): Promise<Ending> {
   const { ports, signal, app, policy, report } = bench
   report.say('The driver of the rollout is rolling it back.')
   const picture = await follow(bench, options.timeoutMs, (now) => {
@@ -164,7 +182,7 @@ async function accompany(bench: Bench, options: RollbackOptions, progress: Progr
   const { rollout } = observed
   if (rollout === null) throw new FleetError('RECORD_INVALID', `the rollout record of ${app} is gone`)
   const end = isOver(rollout) ? 'over' : 'late'
-  return conclude(bench, endOfRollback({ rollout, end }, picture.rings, progress.elapsedMs))
+  return endOfRollback({ rollout, end }, picture.rings, progress.elapsedMs)
 }
 
 /** Decides anew under the lease, then writes and drives until everybody is back. */
@@ -174,14 +192,15 @@ async function takeBack(
   options: RollbackOptions,
   progress: Progress,
   id: string,
-): Promise<number> {
+): Promise<Ending> {
   const { ports, signal, by, clock } = bench
   const facts = await gather(bench)
   const start = decide(bench, options, facts, id)
-  if (start.kind === 'already') return conclude(bench, { exit: 0, lines: [`${start.message}. Nothing was written.`] })
+  if (start.kind === 'already') return { exit: 0, lines: [`${start.message}. Nothing was written.`] }
   const world = { ledger: ports.ledger, lease }
   const at = new Date(clock.now()).toISOString()
   const endings: Ending[] = []
+  const ended: Rollout[] = []
   let seen = facts.observed.ledger
   for (const rollout of rolloutsOf(start)) {
     const reason = options.reason === '' ? '' : `: ${options.reason}`
@@ -193,15 +212,17 @@ async function takeBack(
       await execute(world, seen, { rollout: born, events: [], told: tell(born, [turn], by, at), answered: [] }, signal)
     }
     const driven = await driveBack(bench, lease, rollout, options, progress)
+    ended.push(driven.rollout)
     endings.push(endOfRollback(driven, ringPictures(bench, driven), progress.elapsedMs))
     seen = (await gather(bench)).observed.ledger
   }
+  for (const rollout of ended) await payAfter(bench, lease, rollout)
   const exit = Math.max(...endings.map((ending) => ending.exit))
   if (start.kind !== 'reverse' && options.to === 'previous' && exit === 0) {
     // The open rollout is ended; what was asked for is the build before the one that runs now.
     return takeBack(bench, lease, options, progress, rolloutId(clock))
   }
-  return conclude(bench, { exit, lines: endings.flatMap(({ lines }) => lines) })
+  return { exit, lines: endings.flatMap(({ lines }) => lines) }
 }
 
 function reduceOutcome(rollout: Rollout, outcome: string): Rollout {
@@ -224,6 +245,7 @@ function driveBack(
     lease,
     policy: { ...policy, allAtOnce: options.now },
     by,
+    place: bench.place,
     deadlineMs: clock.monotonic() + options.timeoutMs,
     onTurn: (turn: Parameters<Progress['turn']>[0]) => progress.turn(turn, app),
   }
@@ -255,7 +277,10 @@ async function rollbackTo(bench: Bench, options: RollbackOptions, to: string): P
     adopt: true,
     restart: false,
     retry: false,
+    back: true,
     now,
+    force: [],
+    emergency: false,
     dryRun: dry,
     timeoutMs,
   })

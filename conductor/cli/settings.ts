@@ -1,7 +1,16 @@
 // Owns the settings of one command line: the config file, what options and environment put over it, and which rings it is about.
 import { existsSync } from 'node:fs'
-import { resolve } from 'node:path'
-import { type ConductConfig, CUSTOMARY_RINGS, configuredRings, unheeded } from '#conductor/config.ts'
+import { dirname, resolve } from 'node:path'
+import {
+  type ConductConfig,
+  CUSTOMARY_RINGS,
+  configuredRings,
+  type EvidenceSettings,
+  evidenceSettings,
+  unheeded,
+} from '#conductor/config.ts'
+import type { Gate } from '#conductor/core/gates.ts'
+import { limitsOf, type Route, SLACK, type Step } from '#conductor/core/route.ts'
 import type { Policy } from '#conductor/core/standing.ts'
 import { isName, type Name } from '#fleet/build.ts'
 import { FleetError } from '#fleet/errors.ts'
@@ -17,7 +26,12 @@ export interface Settings {
   /** Null when neither options nor config name any. */
   readonly rings: readonly Name[] | null
   readonly policy: Policy
+  readonly route: Route
+  readonly gates: readonly Gate[]
+  /** Where commands of the config are looked for: the folder of the config file, or that of whoever typed. */
+  readonly dir: string
   readonly unheeded: readonly string[]
+  readonly evidence: EvidenceSettings
 }
 
 interface Place {
@@ -46,14 +60,37 @@ export function readSettings(common: Common, place: Place, read: (path: string |
     throw new FleetError('NAME_INVALID', `a ring cannot be called ${reserved}: that is a key of the app itself`)
   }
   const { maxUnavailable, failureBudget, waveSeconds } = config
+  const route = routeOf(config)
   return {
     app: nameOf(app, '--app'),
     consul: consulOf(config, common, path === null ? place.env : null),
     store: storeOf(config, common, place.cwd),
     rings: rings.length > 0 ? inOrder(rings, configuredRings(config) ?? CUSTOMARY_RINGS) : configuredRings(config),
-    policy: { maxUnavailable, failureBudget, waveMs: waveSeconds * 1_000, allAtOnce: false },
+    policy: {
+      maxUnavailable,
+      failureBudget,
+      waveMs: waveSeconds * 1_000,
+      allAtOnce: false,
+      rings: limitsOf(route.steps),
+    },
+    route,
+    gates: config.gates,
+    dir: path === null ? place.cwd : dirname(path),
     unheeded: unheeded(config),
+    evidence: evidenceSettings(config),
   }
+}
+
+/** Without a plan and without rings it is Slack's. @throws FleetError `CONFIG_INVALID` */
+function routeOf({ plan, rings, slotMinutes, gates }: ConductConfig): Route {
+  const steps = plan ?? rings?.map((ring) => ({ ring })) ?? SLACK
+  const named = gates.map(({ name }) => name)
+  const unknown = steps.flatMap((step: Step) => step.gates ?? []).find((gate) => !named.includes(gate))
+  if (unknown !== undefined) {
+    const known = named.length === 0 ? 'gates names none' : `gates names ${named.join(', ')}`
+    throw new FleetError('CONFIG_INVALID', `the plan asks for the gate ${unknown}, and ${known}`)
+  }
+  return { steps, slotMinutes, gates }
 }
 
 function nameOf(text: string, option: string): Name {

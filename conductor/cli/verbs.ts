@@ -1,10 +1,10 @@
-// Owns the small verbs: init, builds, status and history.
+// Owns the small verbs: init, builds and status.
 
 import { type Picture, pictureOf } from '#conductor/core/picture.ts'
 import { type Observation, observe } from '#conductor/shell/observe.ts'
 import type { Name } from '#fleet/build.ts'
 import { formatBytes } from '#fleet/duration.ts'
-import type { CatalogEntry, HistoryEntry } from '#fleet/ports.ts'
+import type { CatalogEntry } from '#fleet/ports.ts'
 import { renderPicture } from './render.ts'
 import { plain } from './reporter.ts'
 import { ageOf, columns, counted, listed } from './words.ts'
@@ -94,66 +94,4 @@ export async function status(bench: Bench, options: { readonly nodes: boolean })
   if (report.json) report.document(picture)
   else for (const line of renderPicture(picture, report.paint, clock.now(), options)) report.result(line)
   return 0
-}
-
-export async function history(bench: Bench, options: { readonly limit: number }): Promise<number> {
-  const { app, ports, report, signal } = bench
-  const entries = await ports.ledger.history(options.limit, signal)
-  if (report.json) {
-    report.document({ app, history: entries })
-    return 0
-  }
-  if (entries.length === 0) report.result(`Nothing has happened to ${app} yet.`)
-  const rows = entries.map((entry) => [
-    entry.at.slice(0, 19).replace('T', ' '),
-    plain(entry.by),
-    plain(sentence(entry)),
-  ])
-  for (const line of columns(rows)) report.result(line)
-  return 0
-}
-
-/** An order in words: whom it asks for what. */
-function ordered(fact: (name: string) => string, roster: unknown): string {
-  const [ring, build, fallback] = [fact('ring'), fact('build'), fact('fallback')]
-  const share = `${fact('exposed')} of ${counted(Number(roster), 'node')}`
-  switch (fact('kind')) {
-    case 'stage':
-      return `staged ${build} in ${ring}: all run ${fallback} and bring ${build} into cold`
-    case 'raise':
-      return `raised ${build} in ${ring}: ${share} to run it, the others ${fallback}`
-    case 'recall':
-      return `recalled ${build} in ${ring}: ${share} may stay on it, the others back to ${fallback}`
-    case 'close':
-      return `closed ${ring}: all to run ${build}`
-    default:
-      return `wrote the order for ${build} in ${ring} again`
-  }
-}
-
-function sentence({ event, facts }: HistoryEntry): string {
-  const fact = (name: string): string =>
-    facts[name] === undefined || facts[name] === null ? 'nothing' : String(facts[name])
-  switch (event) {
-    case 'release-begun':
-      return `began to release ${fact('build')} to ${fact('rings')} (${fact('rollout')})${reasonOf(facts.reason)}`
-    case 'ordered':
-      return `${ordered(fact, facts.roster)} (generation ${fact('generation')})`
-    case 'stage-passed':
-      return `ring ${fact('ring')} is done (${fact('rollout')})`
-    case 'held':
-      return `put ${fact('rollout')} on hold: ${fact('reason')}`
-    case 'rollback-begun':
-      return `began to roll ${fact('rollout')} back: ${fact('outcome')}`
-    case 'ended':
-      return `${fact('rollout')} of ${fact('build')} ended ${fact('phase')}: ${fact('outcome')}`
-    case 'request-answered':
-      return `asked for a ${fact('verb')}: ${fact('outcome')}`
-    default:
-      return `${event} ${JSON.stringify(facts)}`
-  }
-}
-
-function reasonOf(reason: unknown): string {
-  return typeof reason === 'string' && reason !== '' ? `: ${reason}` : ''
 }

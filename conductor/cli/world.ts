@@ -1,6 +1,10 @@
 // Owns what a verb of `conduct` is handed: the app it is about, its ports, the person, and where to speak.
 
+import type { EvidenceSettings } from '#conductor/config.ts'
+import type { Gate } from '#conductor/core/gates.ts'
+import type { Route } from '#conductor/core/route.ts'
 import type { Policy } from '#conductor/core/standing.ts'
+import type { Place, Sources } from '#conductor/shell/evaluate.ts'
 import type { Name } from '#fleet/build.ts'
 import type { BuildStore, Catalog, Clock, Ledger, Locks, StatusBoard } from '#fleet/ports.ts'
 import type { Reporter } from './reporter.ts'
@@ -17,6 +21,8 @@ export interface Ports {
   readonly board: StatusBoard
   readonly locks: Locks
   readonly catalog: Catalog
+  /** The metrics store that a gate names. */
+  metrics: Sources['metrics']
   /** Opened when first asked for: most verbs need none. @throws FleetError `CONFIG_INVALID` when no store is configured */
   store(): Promise<BuildStore>
 }
@@ -29,6 +35,10 @@ export interface Bench {
   /** Named by `--ring`, and not by the config. */
   readonly ringsNamed: boolean
   readonly policy: Policy
+  readonly route: Route
+  readonly gates: readonly Gate[]
+  /** Where commands of the config run, and the environment that they have beside what they are told. */
+  readonly place: Place
   readonly ports: Ports
   readonly clock: Clock
   readonly report: Reporter
@@ -40,4 +50,5 @@ export interface Bench {
   readonly signal: AbortSignal
   /** Keys of the config that are read and not obeyed yet. */
   readonly unheeded: readonly string[]
+  readonly evidence: EvidenceSettings
 }

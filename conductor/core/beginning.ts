@@ -1,13 +1,17 @@
 // Owns how a release begins: a new rollout, the open one resumed, nothing to do, or a refusal with the fact that refuses it.
 import type { BuildId, Name } from '#fleet/build.ts'
 import type { ErrorCode } from '#fleet/errors.ts'
+import { holdsOn, type LineHold } from '#fleet/hold.ts'
 import type { CatalogEntry } from '#fleet/ports.ts'
-import type { BuildRef, Rollout } from '#fleet/rollout.ts'
+import type { BuildRef, Rollout, Stage } from '#fleet/rollout.ts'
 import { ALL } from '#fleet/target.ts'
+import { describeAbandoned, isAbandoned, takeUp } from './abandoned.ts'
 import { forceIn, isForeign, isRegressed, runningUnder } from './force.ts'
+import { goodAt } from './good.ts'
+import { judge, ORPHAN } from './legality.ts'
 import { expectedTarget, nextGeneration, orderOf } from './orders.ts'
-import { describeStanding, isOurs } from './ownership.ts'
-import { type Beginning, isOver, type RolloutEvent } from './reduce.ts'
+import { describeHolds, describeStanding, isOurs } from './ownership.ts'
+import { type Beginning, beginRollout, isOver, type RolloutEvent } from './reduce.ts'
 import { isSettled, type RingView } from './standing.ts'
 
 /** What a person asked for. */
@@ -19,11 +23,25 @@ export interface ReleaseWish {
   readonly reason: string
   readonly adopt: boolean
   readonly restart: boolean
-  /** Once more where nodes refused the build, or where it is under quarantine. */
+  /** Once more where nodes refused the build. */
   readonly retry: boolean
+  /** The plan's stages for the rings; each ring at once when left out. */
+  readonly stages?: readonly Stage[]
+  /** When each ring may be staged at the earliest. */
+  readonly prestage?: NonNullable<Rollout['prestage']>
+  /** On behalf of `rollback --to`: no hold of the line stops it. */
+  readonly back?: boolean
   /** Id and time of a rollout, should one begin. */
   readonly id: string
   readonly at: string
+  /** Checks that are gone past by name. */
+  readonly force?: readonly string[]
+  /** Checks that a build must have passed to be taken without being named. */
+  readonly required?: readonly string[]
+  /** Id of the rollout that was recalled to make way for this one. */
+  readonly supersedes?: string | null
+  /** A command is owed to the end of the rollout. */
+  readonly afterRollout?: boolean
 }
 
 export interface ReleaseFacts {
@@ -32,6 +50,8 @@ export interface ReleaseFacts {
   readonly rollout: Rollout | null
   /** Newest first. */
   readonly builds: readonly CatalogEntry[]
+  /** Holds of the line; left out: none. */
+  readonly line?: readonly LineHold[]
 }
 
 export interface Refusal {
@@ -41,7 +61,8 @@ export interface Refusal {
 }
 
 export type ReleaseStart =
-  | { readonly kind: 'begin'; readonly beginning: Beginning }
+  /** `takesUp`: its first orders, where an aborted rollout of the build left a ring. */
+  | { readonly kind: 'begin'; readonly beginning: Beginning; readonly takesUp: readonly RolloutEvent[] }
   /** `adopts`: what puts it back over orders of others, with the operator's word. */
   | { readonly kind: 'resume'; readonly rollout: Rollout; readonly adopts: readonly RolloutEvent[] }
   | { readonly kind: 'already'; readonly build: BuildId }
@@ -54,23 +75,51 @@ export function startRelease(wish: ReleaseWish, facts: ReleaseFacts): ReleaseSta
   if ('kind' in entry) return entry
   const open = facts.rollout !== null && !isOver(facts.rollout) ? facts.rollout : null
   if (open !== null) return resumeOr(open, entry, wish, facts)
-  const trouble = facts.rings.map((view) => unfit(view, facts, wish.adopt)).find((found) => found !== null)
+  const trouble = facts.rings.map((view) => unfit(view, facts, wish, entry)).find((found) => found !== null)
   if (trouble) return trouble
   const there = facts.rings.every((view) => runsAlready(view, entry.build))
   if (there && !wish.restart && !wish.retry) return { kind: 'already', build: entry.build }
-  return { kind: 'begin', beginning: beginningOf(wish, facts, entry) }
+  const stopped = stoppedLine(wish, facts)
+  if (stopped !== null) return stopped
+  const beginning = beginningOf(wish, facts, entry)
+  const rollout = beginRollout(beginning)
+  const last = facts.rollout
+  const left = facts.rings.filter((view) => isAbandoned(view, last))
+  const takesUp = last === null ? [] : left.flatMap((view) => takeUp(rollout, last, view, Date.parse(wish.at)))
+  return { kind: 'begin', beginning, takesUp }
 }
 
-function chooseBuild(wish: ReleaseWish, { builds }: ReleaseFacts): CatalogEntry | Refusal {
+/** Nothing begins while every ring that it is about is stopped; a ring further on is waited for when its turn comes. */
+function stoppedLine({ at, back }: ReleaseWish, { rings, line = [] }: ReleaseFacts): Refusal | null {
+  const held = rings.map(({ ring }) => holdsOn(line, ring, Date.parse(at)))
+  if (back === true || held.length === 0 || held.some((holds) => holds.length === 0)) return null
+  const holds = [...new Set(held.flat())]
+  return refuse('ON_HOLD', `${describeHolds(holds)}; nothing was written`)
+}
+
+/**
+ * The newest build that may be released: past those that have not passed what is required, but never past one that is ordered already. When
+ * none has passed, the newest is taken, so that the refusal says what it lacks.
+ */
+function newestEligible({ required = [], force = [] }: ReleaseWish, { builds, rings }: ReleaseFacts) {
+  const free = builds.filter(({ quarantine }) => quarantine === null)
+  const lacks = ({ checks }: CatalogEntry) =>
+    required.some((name) => checks[name] !== 'passed' && !force.includes(name))
+  const ordered = ({ build }: CatalogEntry) => rings.some((view) => runsAlready(view, build))
+  return free.find((entry) => !lacks(entry) || ordered(entry)) ?? free[0]
+}
+
+export function chooseBuild(wish: ReleaseWish, facts: ReleaseFacts): CatalogEntry | Refusal {
+  const { builds } = facts
   if (wish.build === null) {
-    const newest = builds.find(({ quarantine }) => quarantine === null)
+    const newest = newestEligible(wish, facts)
     if (newest !== undefined) return newest
     const why = builds.length === 0 ? 'nothing is published yet' : 'every published build is under quarantine'
     return refuse('NO_ELIGIBLE_BUILD', why)
   }
   const entry = builds.find(({ build }) => build === wish.build)
   if (entry === undefined) return refuse('BUILD_UNKNOWN', `${wish.build} is not in the catalog of ${wish.app}`)
-  if (entry.quarantine !== null && !wish.retry) {
+  if (entry.quarantine !== null) {
     const { by, reason } = entry.quarantine
     return refuse('BUILD_QUARANTINED', `${entry.build} is under quarantine by ${by}: ${reason}`)
   }
@@ -78,18 +127,14 @@ function chooseBuild(wish: ReleaseWish, { builds }: ReleaseFacts): CatalogEntry 
 }
 
 function resumeOr(open: Rollout, entry: CatalogEntry, wish: ReleaseWish, facts: ReleaseFacts): ReleaseStart {
-  const what = `rollout ${open.id} of ${open.build} by ${open.by} is open (${open.phase})`
-  if (open.phase === 'recalling') {
-    return refuse('ROLLOUT_OPEN', `${what}: it is being rolled back; conduct rollback brings that to its end`)
-  }
-  if (open.build !== entry.build) {
-    const ways = `conduct release ${open.build} goes on with it, conduct rollback ends it`
-    return refuse('ROLLOUT_OPEN', `${what}: ${ways}; ${entry.build} was not started`)
+  const ruling = judge('release', open)
+  if (ruling.kind === 'refuse' && (open.phase === 'recalling' || open.build !== entry.build)) {
+    return refuse(ruling.code, `${ruling.message}; ${entry.build} was not started`)
   }
   if (open.hold !== null && !wish.adopt) {
     const { by, code, reason } = open.hold
-    if (code === 'orphan-write') return refuse('ORPHAN_WRITE', reason)
-    return refuse('ROLLOUT_OPEN', `${what} and held by ${by}: ${reason}`)
+    if (code === ORPHAN) return refuse('ORPHAN_WRITE', reason)
+    return refuse('ROLLOUT_STOPPED', `rollout ${open.id} of ${open.build} is stopped by ${by}: ${reason}`)
   }
   return { kind: 'resume', rollout: open, adopts: wish.adopt ? adoption(open, facts.rings, wish.at) : [] }
 }
@@ -107,9 +152,14 @@ function adoption(open: Rollout, rings: readonly RingView[], at: string): readon
 }
 
 /** Why a ring cannot be released to as it stands. */
-function unfit(view: RingView, facts: ReleaseFacts, adopt: boolean): Refusal | null {
+function unfit(view: RingView, facts: ReleaseFacts, { adopt }: ReleaseWish, entry: CatalogEntry): Refusal | null {
   const { ring, standing, nodes } = view
   const { rollout, builds } = facts
+  if (isAbandoned(view, rollout) && nodes.length > 0) {
+    if (rollout.build === entry.build) return null
+    const ways = `conduct rollback takes it back, conduct release ${rollout.build} goes on with it`
+    return refuse('RING_PARTIAL', `${describeAbandoned(view, rollout)}: ${ways}; nothing was written`)
+  }
   const known = rollout !== null && ring in rollout.fallbacks
   if (standing.kind === 'gone' && !known && nodes.length === 0) {
     return refuse('NOT_INITIALISED', `conduct init --ring ${ring} creates it`)
@@ -144,6 +194,8 @@ function runsAlready({ standing }: RingView, build: BuildId): boolean {
 
 function beginningOf(wish: ReleaseWish, facts: ReleaseFacts, entry: CatalogEntry): Beginning {
   const rings = facts.rings.map((view) => {
+    const last = facts.rollout
+    if (isAbandoned(view, last)) return { ring: view.ring, there: false, back: last.fallbacks[view.ring] ?? null }
     const force = forceIn(view, facts.rollout, facts.builds)
     const ordered = runningUnder(force) ?? mostRun(view, facts)
     const running = ordered !== null && isStillborn(view, ordered, facts) ? null : ordered
@@ -163,13 +215,31 @@ function beginningOf(wish: ReleaseWish, facts: ReleaseFacts, entry: CatalogEntry
     by: wish.by,
     reason: wish.reason,
     at: wish.at,
-    stages: facts.rings.map(({ ring }) => ({ ring, share: 100 })),
+    stages: wish.stages ?? facts.rings.map(({ ring }) => ({ ring, share: 100 })),
+    prestage: Object.fromEntries(
+      rings.filter(mayStageEarly(wish, facts)).map(({ ring }) => [ring, whenOf(wish, ring)]),
+    ),
     fallbacks: Object.fromEntries(rings.map(({ ring, back }) => [ring, back])),
     attempt: wish.retry ? 1 + highestAttempt(facts.rings) : 1,
     activation: wish.restart ? wish.id : null,
     adopt: wish.adopt,
     generations: facts.rollout?.generations ?? {},
     there: rings.filter(({ there }) => there).map(({ ring }) => ring),
+    forced: wish.force ?? [],
+    supersedes: wish.supersedes ?? null,
+    afterRollout: wish.afterRollout ?? false,
+    ...(wish.back === true && { back: true }),
+  }
+}
+
+const whenOf = ({ prestage = {} }: ReleaseWish, ring: Name) => prestage[ring] ?? 'previous'
+
+/** Where what runs now has proved good: else the older build in cold may be needed yet, and is not given up before it must be. */
+function mayStageEarly({ force = [] }: ReleaseWish, { builds }: ReleaseFacts) {
+  return ({ ring, there, back }: { ring: Name; there: boolean; back: BuildRef | null }): boolean => {
+    const entry = builds.find(({ build }) => build === back?.build)
+    const proved = back === null || (entry !== undefined && goodAt(entry, ring) !== null)
+    return !there && (proved || force.includes('soak'))
   }
 }
 

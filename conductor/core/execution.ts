@@ -15,13 +15,16 @@ function priorOf({ standing }: RingView): BuildRef | null {
 export function execution(fleet: FleetView, action: Action, at: string): readonly RolloutEvent[] {
   switch (action.type) {
     case 'wait':
+    case 'smoke':
       return []
     case 'order': {
       const view = fleet.rings[action.order.ring]
       return [{ type: 'ordered', order: action.order, prior: view === undefined ? null : priorOf(view) }]
     }
     case 'nextStage':
-      return [{ type: 'stagePassed' }]
+      return [{ type: 'stagePassed', at }]
+    case 'note':
+      return [action.note === 'soaked' ? { type: 'soaked' } : { type: action.note, at }]
     case 'hold':
       return [{ type: 'held', hold: action.hold }]
     case 'rollBack':

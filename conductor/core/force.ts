@@ -29,6 +29,7 @@ export function isRegressed(view: RingView, rollout: Rollout | null): boolean {
 
 /** A record that the last rollout to come here did not write. */
 export function isForeign(view: RingView, rollout: Rollout | null): boolean {
+  if (view.byHand && view.standing.kind === 'record') return true
   const mark = rollout?.marks?.[view.ring]
   if (view.standing.kind !== 'record' || rollout === null || mark === undefined) return false
   // A way back that has written nothing yet stands over the record that it takes back.
@@ -83,15 +84,4 @@ export function forceIn(view: RingView, rollout: Rollout | null, builds: readonl
   const fallback = own ?? (byHand && before?.build !== build.build ? before : null)
   const { cutoff, salt, generation } = target
   return { build, fallback, cutoff, salt, generation }
-}
-
-/** The newest build that was good in a ring before `build` was, and that may be released: where one goes back to twice. */
-export function goodBefore(builds: readonly CatalogEntry[], ring: Name, build: BuildRef): BuildRef | null {
-  const goodAt = builds.find((entry) => entry.build === build.build)?.good[ring] ?? null
-  const older = builds
-    .filter((entry) => entry.build !== build.build && entry.quarantine === null)
-    .flatMap((entry) => (entry.good[ring] === undefined ? [] : [{ entry, at: entry.good[ring] }]))
-    .filter(({ at }) => goodAt === null || at < goodAt)
-    .sort((a, b) => (a.at < b.at ? 1 : -1))[0]
-  return older === undefined ? null : { build: older.entry.build, manifest: older.entry.manifest }
 }

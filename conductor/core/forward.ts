@@ -1,53 +1,73 @@
 // Owns the way forward: pre-stage a ring, raise its cutoff within the cap, pass its stage, and when to turn back instead.
 import { assert } from '#fleet/assert.ts'
+import { holdsOn } from '#fleet/hold.ts'
 import type { Because, RingMark, Rollout } from '#fleet/rollout.ts'
-import { stateOf } from '#fleet/roster.ts'
+import { type RosterNode, stateOf } from '#fleet/roster.ts'
 import { ALL, type Target } from '#fleet/target.ts'
+import { PAUSED } from './legality.ts'
 import { orderOf, raiseOrder, stageOrder } from './orders.ts'
-import { ahead, isOurs, mayBeginOver, orphanHold } from './ownership.ts'
+import { ahead, describeHolds, isOurs, mayBeginOver, orphanHold } from './ownership.ts'
 import type { Opening, Plan, Signals } from './plan.ts'
-import { isReady, raise } from './raise.ts'
+import { prestage } from './prestage.ts'
+import { isSoaking, stageOf } from './progress.ts'
+import { isReady, raise, unstaged } from './raise.ts'
 import { hasFailed, namesOf, type Placed, placeAll } from './service.ts'
-import { capOf, type FleetView, isSettled, type Policy, type RingView, shareOf } from './standing.ts'
-
-const wait = (...because: readonly Because[]): Plan => ({ action: { type: 'wait' }, because })
+import { overdue, passStage, rollBack, settle, unsure, wait } from './settling.ts'
+import { capOf, type FleetView, isSettled, type Policy, policyIn, type RingView, shareOf } from './standing.ts'
+import { unwaived, waivedNodes } from './waiver.ts'
 
 /** Plan of a rollout that is not turning back. */
 export function forward(rollout: Rollout, fleet: FleetView, signals: Signals, opening: Opening, now: number): Plan {
-  const stage = rollout.stages[rollout.stage]
-  assert(stage !== undefined, 'the stage in hand exists')
+  const stage = stageOf(rollout)
   const view = fleet.rings[stage.ring]
   assert(view !== undefined, 'the ring of the stage in hand was observed')
-  const mark = rollout.marks?.[stage.ring]
 
   const failing = signals.verdicts.filter(({ verdict }) => verdict === 'fail')
   if (failing.length > 0) {
     return rollBack('gate-failed', failing.map(({ gate, message }) => `${gate}: ${message}`).join('; '))
   }
-  if (mark !== undefined) {
+  const turn = turned(rollout, fleet, now)
+  if (turn !== null) return turn
+  const stops = [...blockers(rollout, signals, opening), ...lineStops(rollout, view, fleet, now)]
+  if (stops.length > 0) return wait(...stops)
+  const next = further(rollout, view, fleet, signals, now)
+  return next.action.type === 'wait' ? (overdue(rollout, next, now) ?? next) : next
+}
+
+/** What any ring that has an order of this rollout says against going on: someone else's order, or too many failures. The one in hand comes first. */
+function turned(rollout: Rollout, fleet: FleetView, now: number): Plan | null {
+  const hand = stageOf(rollout).ring
+  const marks = Object.entries(rollout.marks ?? {}).sort(([a], [b]) => Number(b === hand) - Number(a === hand))
+  for (const [ring, mark] of marks) {
+    const view = fleet.rings[ring]
+    assert(view !== undefined, 'every ring that a rollout wrote to is observed')
     const orphan = isOurs(rollout, view) ? null : orphanHold(view, now)
     if (orphan !== null && rollout.hold === null) return { action: { type: 'hold', hold: orphan }, because: [] }
-    const failed = orphan === null ? tooManyFailed(rollout, view, mark, fleet.policy) : null
+    const failed = orphan === null ? tooManyFailed(rollout, view, mark, policyIn(fleet.policy, view.ring)) : null
     if (failed !== null) return failed
   }
-  const stops = blockers(rollout, signals, opening)
-  if (stops.length > 0) return wait(...stops)
+  return null
+}
+
+/** The next step of the stage in hand, and beside it the pre-staging of rings whose turn comes. */
+function further(rollout: Rollout, view: RingView, fleet: FleetView, signals: Signals, now: number): Plan {
+  const stage = stageOf(rollout)
+  const mark = rollout.marks?.[stage.ring]
   if (view.nodes.length === 0) return wait({ code: 'ring-empty', message: `ring ${view.ring} has no nodes` })
   if (mark === undefined) return begin(rollout, view, now)
+  const early = prestage(rollout, fleet, now)
+  if (early !== null) return early
 
   const climb = ahead(rollout, view, now)
   if (climb !== null) return climb
   assert(view.standing.kind === 'record', 'an order of ours is a record')
   const { target } = view.standing
   const placed = placeAll(view.nodes, target.salt)
-  const spread = { share: stage.share, cap: capOf(fleet.policy, placed.length) }
+  const policy = policyIn(fleet.policy, view.ring)
+  const spread = { share: stage.share, cap: capOf(policy, placed.length), barrier: stage.barrier ?? false }
   return target.cutoff === 0
     ? firstRaise(rollout, view, target, placed, spread, now)
-    : advance(rollout, view, target, placed, { ...spread, policy: fleet.policy }, now)
-}
-
-function rollBack(cause: string, outcome: string, because: readonly Because[] = []): Plan {
-  return { action: { type: 'rollBack', cause, outcome }, because }
+    : advance(rollout, view, target, placed, spread, signals, now)
 }
 
 /**
@@ -74,7 +94,12 @@ function begin(rollout: Rollout, view: RingView, now: number): Plan {
 function tooManyFailed(rollout: Rollout, view: RingView, mark: RingMark, policy: Policy): Plan | null {
   if (view.standing.kind !== 'record') return null
   const { target } = view.standing
-  const failed = view.nodes.filter((node) => hasFailed(node, target, mark))
+  const failed = unwaived(
+    rollout,
+    view.nodes.filter((node) => hasFailed(node, target, mark)),
+  )
+  const impostor = failed.find(({ status }) => status.refusal?.code === 'IDENTITY_MISMATCH')
+  if (impostor !== undefined) return mistaken(rollout, view, impostor)
   const budget = shareOf(policy.failureBudget, view.nodes.length)
   if (failed.length <= budget) return null
   const [one] = failed
@@ -86,20 +111,35 @@ function tooManyFailed(rollout: Rollout, view: RingView, mark: RingMark, policy:
   return rollBack('failures-over-budget', outcome, [{ code: 'failures-over-budget', message: outcome, nodes }])
 }
 
+/** Whatever answers there is not the build that was ordered: no share of the fleet may be told so, however large the budget. */
+function mistaken(rollout: Rollout, view: RingView, { status }: RosterNode): Plan {
+  const message = `${status.node} of ${view.ring} answers with another build than ${rollout.build}`
+  const outcome = `${message}: ${status.refusal?.message ?? 'its identity differs'}`
+  return rollBack('identity-mismatch', outcome, [{ code: 'identity-mismatch', message, nodes: [status.node] }])
+}
+
 function blockers(rollout: Rollout, signals: Signals, opening: Opening): readonly Because[] {
   const stops: Because[] = []
   const { hold } = rollout
-  if (hold !== null) stops.push({ code: 'hold', message: `held by ${hold.by} (${hold.code}): ${hold.reason}` })
-  if (!opening.open) stops.push(opening.because ?? { code: 'closed', message: 'outside deploy hours' })
-  for (const { gate, verdict, message } of signals.verdicts) {
-    if (verdict === 'inconclusive') stops.push({ code: 'gate-inconclusive', message: `${gate}: ${message}` })
+  if (hold !== null) {
+    const lifts = hold.code === PAUSED ? '; conduct resume lets it go on' : ''
+    stops.push({ code: 'hold', message: `held by ${hold.by} (${hold.code}): ${hold.reason}${lifts}` })
   }
-  return stops
+  if (!opening.open) stops.push(opening.because ?? { code: 'closed', message: 'outside deploy hours' })
+  // During the soak they have time to come to a verdict.
+  return isSoaking(rollout) ? stops : [...stops, ...unsure(signals)]
+}
+
+/** Operators stop the line for an app or a ring; what goes back by name is not stopped by it. */
+function lineStops(rollout: Rollout, view: RingView, fleet: FleetView, now: number): readonly Because[] {
+  const holds = rollout.back === true ? [] : holdsOn(fleet.line ?? [], view.ring, now)
+  return holds.length === 0 ? [] : [{ code: 'line-held', message: `${describeHolds(holds)}; conduct unhold lifts it` }]
 }
 
 interface Spread {
   readonly share: number
   readonly cap: number
+  readonly barrier: boolean
 }
 
 /** Nobody runs the build before everybody who can has it in cold: then each step of the cutoff costs a rename, not a download. */
@@ -111,7 +151,12 @@ function firstRaise(
   spread: Spread,
   now: number,
 ): Plan {
-  const busy = placed.filter((node) => !isReady(node, target))
+  const mark = rollout.marks?.[view.ring]
+  assert(mark !== undefined, 'a ring is marked before its cutoff rises')
+  const busy = unwaived(
+    rollout,
+    placed.filter((node) => !isReady(node, target, mark)),
+  )
   if (busy.length > 0) {
     return wait({ code: 'nodes-staging', message: 'waiting for nodes to stage the build', nodes: namesOf(busy) })
   }
@@ -128,26 +173,41 @@ function raiseOrWait(
 ): Plan | null {
   const mark = rollout.marks?.[view.ring]
   assert(mark !== undefined, 'a ring is marked before its cutoff rises')
-  const { cutoff, taken, stopped } = raise(placed, target, mark, spread)
+  const { cutoff, taken, stopped } = raise(placed, target, mark, { ...spread, waived: waivedNodes(rollout) })
   const because = stopped === null ? [] : [stopped]
   if (cutoff > target.cutoff) {
+    const bare = spread.barrier ? unwaived(rollout, unstaged(placed, target)) : []
+    if (bare.length > 0) {
+      return wait({ code: 'barrier', message: 'nobody swaps before all have staged the build', nodes: namesOf(bare) })
+    }
     const order = orderOf('raise', view, raiseOrder(rollout, view, target, cutoff, now), taken)
     return { action: { type: 'order', order }, because }
   }
   return stopped === null ? null : wait(stopped)
 }
 
-/** Raises as nodes come back into service; at the stage's share, waits for a verdict over the whole roster. */
+/** Raises as nodes come back into service; at the stage's share, waits for a verdict over the whole roster, and then for the stage's soak. */
 function advance(
   rollout: Rollout,
   view: RingView,
   target: Target,
   placed: readonly Placed[],
-  limits: Spread & { readonly policy: Policy },
+  limits: Spread,
+  signals: Signals,
   now: number,
 ): Plan {
-  const further = raiseOrWait(rollout, view, target, placed, limits, now)
-  if (further !== null) return further
+  // Ordered everywhere at once (a restart, a build that ran there already): nothing is left for its shares to find out.
+  if (target.cutoff === ALL && limits.share < 100) return passStage(rollout)
+  const raised = raiseOrWait(rollout, view, target, placed, limits, now)
+  const missing = raised ?? unconverged(rollout, view, target, placed)
+  if (missing === null) return settle(rollout, signals, now)
+  // What was calm is no longer: its soak begins anew once it is again.
+  const broken = missing.action.type === 'wait' && isSoaking(rollout)
+  return broken ? { action: { type: 'note', note: 'convergenceLost' }, because: missing.because } : missing
+}
+
+/** Who keeps the stage from having converged, or null. */
+function unconverged(rollout: Rollout, view: RingView, target: Target, placed: readonly Placed[]): Plan | null {
   const mark = rollout.marks?.[view.ring]
   assert(mark !== undefined, 'a ring is marked before its cutoff rises')
   const below = placed.filter(({ at }) => at < target.cutoff)
@@ -156,21 +216,16 @@ function advance(
     // A failure from before this rollout: it has to speak again first.
     return said === 'failed' && !hasFailed(node, target, mark) ? 'working' : said
   }
-  const working = below.filter((node) => state(node) === 'working' || state(node) === 'staged')
+  const blocking = unwaived(rollout, below)
+  const working = blocking.filter((node) => state(node) === 'working' || state(node) === 'staged')
   if (working.length > 0) {
     return wait({ code: 'nodes-working', message: 'waiting for nodes to swap and verify', nodes: namesOf(working) })
   }
-  const lost = below.filter((node) => state(node) === 'silent' || state(node) === 'failed')
-  if (lost.length > shareOf(limits.policy.failureBudget, placed.length)) {
-    return wait({ code: 'nodes-silent', message: 'nodes are silent: no data is no success', nodes: namesOf(lost) })
+  // The budget is for failures: what nobody has heard of is no success, however few they are.
+  const silent = blocking.filter((node) => state(node) === 'silent')
+  if (silent.length > 0) {
+    const message = 'nodes are silent, and no data is no success; conduct waive NODE goes on without one'
+    return wait({ code: 'nodes-silent', message, nodes: namesOf(silent) })
   }
-  return passStage(rollout)
-}
-
-function passStage(rollout: Rollout): Plan {
-  if (rollout.stage + 1 < rollout.stages.length) return { action: { type: 'nextStage' }, because: [] }
-  return {
-    action: { type: 'end', phase: 'done', outcome: `${rollout.build} runs on every ring of the plan` },
-    because: [],
-  }
+  return null
 }

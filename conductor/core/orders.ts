@@ -42,6 +42,15 @@ function record(rollout: Rollout, view: RingView, now: number) {
   }
 }
 
+/**
+ * The cutoff that this rollout has reached already by what nodes say, whatever Consul remembers of it: a restored one may know nothing of
+ * nodes that were brought to the build, and the cutoff never falls on the way forward.
+ */
+export function reached(rollout: Rollout, nodes: RingView['nodes'], salt: string): number {
+  const there = nodes.filter(({ status }) => status.rollout === rollout.id && status.hot === rollout.build)
+  return Math.max(0, ...there.map(({ status }) => 1 + place(salt, status.node)))
+}
+
 /** Cutoff 0: nobody runs the build yet, everybody brings it into cold. */
 export function stageOrder(rollout: Rollout, view: RingView, now: number): Target {
   const fallback = rollout.fallbacks[view.ring] ?? null
@@ -51,7 +60,7 @@ export function stageOrder(rollout: Rollout, view: RingView, now: number): Targe
     manifest: rollout.manifest,
     fallback: fallback?.build ?? null,
     fallbackManifest: fallback?.manifest ?? null,
-    cutoff: 0,
+    cutoff: reached(rollout, view.nodes, rollout.id),
     salt: rollout.id,
     recall: false,
     activation: rollout.activation ?? null,

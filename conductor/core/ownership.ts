@@ -1,12 +1,16 @@
 // Owns telling our own orders from those of others: what a rollout may write over, and what it must not.
+import type { LineHold } from '#fleet/hold.ts'
 import type { Hold, Rollout } from '#fleet/rollout.ts'
-import { nextGeneration, orderOf } from './orders.ts'
+import type { RosterNode } from '#fleet/roster.ts'
+import type { Target } from '#fleet/target.ts'
+import { ORPHAN } from './legality.ts'
+import { nextGeneration, orderOf, reached } from './orders.ts'
 import type { Plan } from './plan.ts'
 import { isSettled, type RingView } from './standing.ts'
 
 /** The order that stands is the last one this rollout wrote. */
-export function isOurs(rollout: Rollout, { ring, standing }: RingView): boolean {
-  if (standing.kind !== 'record') return false
+export function isOurs(rollout: Rollout, { ring, standing, byHand }: RingView): boolean {
+  if (standing.kind !== 'record' || byHand) return false
   const { target } = standing
   return target.rollout === rollout.id && target.generation === rollout.generations[ring]
 }
@@ -15,8 +19,8 @@ export function isOurs(rollout: Rollout, { ring, standing }: RingView): boolean 
  * A ring is begun only over a settled record that runs what the rollout took for its fallback (design section 6), or over the last word
  * of the rollout before on a build that never ran anywhere there.
  */
-export function mayBeginOver(rollout: Rollout, { ring, standing }: RingView): boolean {
-  if (standing.kind !== 'record') return false
+export function mayBeginOver(rollout: Rollout, { ring, standing, byHand }: RingView): boolean {
+  if (standing.kind !== 'record' || byHand) return false
   const { target } = standing
   const back = rollout.fallbacks[ring]?.build ?? null
   const stillborn = back === null && target.generation === rollout.generations[ring]
@@ -39,25 +43,49 @@ export function describeStanding({ ring, standing }: RingView): string {
   }
 }
 
+/** `the line is stopped by ben: database upgrade`. */
+export function describeHolds(holds: readonly LineHold[]): string {
+  return holds
+    .map(({ ring, by, reason, expires }) => {
+      const what = ring === null ? 'the line is stopped' : `${ring} is stopped`
+      return `${what} by ${by}${expires === null ? '' : ` until ${expires}`}: ${reason}`
+    })
+    .join('; ')
+}
+
 export function orphanHold(view: RingView, now: number): Hold {
   return {
     by: 'conduct',
-    code: 'orphan-write',
+    code: ORPHAN,
     reason: `${describeStanding(view)}: this rollout did not write it`,
     at: new Date(now).toISOString(),
   }
 }
 
-/** A node that reports a higher generation than the key ignores the key: the same order is written again above it. */
+/**
+ * Obeys an order that the key has forgotten: it accepted a higher generation, or, as Consul was restored and the number given out once more,
+ * another record of this one.
+ */
+function isAhead({ status }: RosterNode, { generation }: Target): boolean {
+  const refused = status.troubles.some(({ code }) => code === 'TARGET_REGRESSED')
+  return status.generation > generation || (status.generation === generation && refused)
+}
+
+/**
+ * A node that obeys another order than the key's ignores the key: the same order is written again above it. Whoever was brought further
+ * by what was forgotten stays there: a cutoff rises in a rollout, also one that Consul does not remember.
+ */
 export function ahead(rollout: Rollout, view: RingView, now: number): Plan | null {
   if (view.standing.kind !== 'record') return null
   const { target } = view.standing
-  const nodes = view.nodes
-    .filter(({ status }) => status.generation > target.generation)
-    .map(({ status }) => status.node)
+  const further = view.nodes.filter((node) => isAhead(node, target))
+  const nodes = further.map(({ status }) => status.node)
   if (nodes.length === 0) return null
-  const again = { ...target, generation: nextGeneration(rollout, view), at: new Date(now).toISOString() }
-  const message = `nodes accepted a generation above ${target.generation} already`
+  const forward = rollout.phase !== 'recalling' && target.build === rollout.build
+  const cutoff = forward ? Math.max(target.cutoff, reached(rollout, further, target.salt)) : target.cutoff
+  const stamp = { generation: nextGeneration(rollout, view), at: new Date(now).toISOString() }
+  const again = { ...target, ...stamp, cutoff }
+  const message = `nodes obey another order than generation ${target.generation}, which the key shows`
   return {
     action: { type: 'order', order: orderOf('rewrite', view, again, []) },
     because: [{ code: 'node-ahead', message, nodes }],

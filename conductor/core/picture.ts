@@ -1,14 +1,19 @@
 // Owns the picture of an app that `status --json` promises: every ring, every node in one count, and why the rollout stands where it stands.
 import type { Name } from '#fleet/build.ts'
 import { ERRORS, type ErrorCode } from '#fleet/errors.ts'
+import type { GateMark } from '#fleet/gate.ts'
+import { hasExpired, type LineHold } from '#fleet/hold.ts'
 import type { CatalogEntry, LeaseNote } from '#fleet/ports.ts'
-import type { Because, Hold, Rollout } from '#fleet/rollout.ts'
+import type { Because, Hold, Rollout, Waiver } from '#fleet/rollout.ts'
 import { type Counts, countNodes, type NodeState, stateOf } from '#fleet/roster.ts'
 import type { Target } from '#fleet/target.ts'
+import { isAbandoned } from './abandoned.ts'
 import { type Force, forceIn, isForeign, isRegressed } from './force.ts'
 import { describeStanding } from './ownership.ts'
-import { ALWAYS_OPEN, NO_SIGNALS, plan } from './plan.ts'
+import { ALWAYS_OPEN, plan } from './plan.ts'
+import { isSoaking } from './progress.ts'
 import { isOver } from './reduce.ts'
+import { soakLeftMs } from './settling.ts'
 import { type FleetView, highestGeneration, isSettled, type RingView } from './standing.ts'
 
 export interface NodePicture {
@@ -24,6 +29,8 @@ export interface NodePicture {
   readonly troubles: readonly { readonly code: string; readonly message: string }[]
   readonly progress: { readonly doneBytes: number; readonly totalBytes: number } | null
   readonly at: string
+  /** The open rollout does not wait for it, says who. */
+  readonly waived: { readonly by: string; readonly reason: string } | null
 }
 
 export interface TargetPicture {
@@ -49,13 +56,25 @@ export interface RingPicture {
   readonly nodes: readonly NodePicture[]
 }
 
+/** The stage in hand. */
+export interface StagePicture {
+  readonly index: number
+  readonly of: number
+  readonly ring: string
+  readonly share: number
+  readonly soakSeconds: number
+  /** Null before its soak has begun, and when the rollout is over. */
+  readonly soakLeftSeconds: number | null
+  readonly smoke: { readonly passed: boolean; readonly message: string } | null
+}
+
 export interface RolloutPicture {
   readonly id: string
   readonly build: string
   /** Of the ring in hand. */
   readonly fallback: string | null
   readonly fallbacks: Readonly<Record<string, string | null>>
-  readonly stage: { readonly index: number; readonly of: number; readonly ring: string; readonly share: number }
+  readonly stage: StagePicture
   readonly phase: string
   readonly hold: Hold | null
   readonly by: string
@@ -63,7 +82,11 @@ export interface RolloutPicture {
   readonly startedAt: string
   readonly endedAt: string | null
   readonly outcome: string | null
+  /** What the gates of the stage in hand said last. */
+  readonly gates: readonly GateMark[]
   readonly because: readonly Because[]
+  readonly commander: string
+  readonly waivers: readonly Waiver[]
 }
 
 export interface Picture {
@@ -71,7 +94,15 @@ export interface Picture {
   readonly rings: readonly RingPicture[]
   readonly rollout: RolloutPicture | null
   /** Who holds the lease, and drives. */
-  readonly lease: { readonly holder: string; readonly since: string; readonly reason: string } | null
+  readonly lease: {
+    readonly holder: string
+    readonly since: string
+    readonly rollout: string | null
+    readonly build: string | null
+    readonly reason: string
+  } | null
+  /** Holds of the line that count now. */
+  readonly holds: readonly LineHold[]
 }
 
 export interface Seen {
@@ -91,8 +122,13 @@ export function pictureOf(seen: Seen): Picture {
     app,
     rings: rings.map((view) => pictureRing(view, rollout, seen.builds)),
     rollout: rollout === null ? null : pictureRollout(rollout, seen),
-    lease: lease === null ? null : { holder: lease.holder, since: lease.since, reason: lease.reason },
+    lease: lease === null ? null : leaseOf(lease),
+    holds: (seen.fleet.line ?? []).filter((hold) => !hasExpired(hold, seen.now)),
   }
+}
+
+function leaseOf({ holder, since, rollout, build = null, reason }: LeaseNote): Picture['lease'] {
+  return { holder, since, rollout, build, reason }
 }
 
 function pictureRing(view: RingView, rollout: Rollout | null, builds: readonly CatalogEntry[]): RingPicture {
@@ -108,6 +144,7 @@ function pictureRing(view: RingView, rollout: Rollout | null, builds: readonly C
       const { phase, hot, cold, armed, generation, refusal, troubles, progress, at } = node.status
       const state = stateOf(node, counted)
       const { silent } = node
+      const waived = waiverOf(rollout, node.status.node)
       return {
         node: node.status.node,
         phase,
@@ -121,9 +158,15 @@ function pictureRing(view: RingView, rollout: Rollout | null, builds: readonly C
         troubles,
         progress,
         at,
+        waived,
       }
     }),
   }
+}
+
+function waiverOf(rollout: Rollout | null, node: string): NodePicture['waived'] {
+  const waiver = rollout === null || isOver(rollout) ? undefined : rollout.waivers?.find((one) => one.node === node)
+  return waiver === undefined ? null : { by: waiver.by, reason: waiver.reason }
 }
 
 function pictureTarget(target: Target, view: RingView, rollout: Rollout | null): TargetPicture {
@@ -214,7 +257,7 @@ function pictureRollout(rollout: Rollout, seen: Seen): RolloutPicture {
     build,
     fallback: fallbacks[ring]?.build ?? null,
     fallbacks: Object.fromEntries(names),
-    stage: { index: rollout.stage, of: stages.length, ring, share: stage?.share ?? 0 },
+    stage: { index: rollout.stage, of: stages.length, ring, share: stage?.share ?? 0, ...soakOf(rollout, seen.now) },
     phase,
     hold,
     by,
@@ -222,16 +265,34 @@ function pictureRollout(rollout: Rollout, seen: Seen): RolloutPicture {
     startedAt,
     endedAt,
     outcome,
+    gates: rollout.verdicts ?? [],
     because: becauseOf(rollout, seen),
+    commander: rollout.commander ?? by,
+    waivers: rollout.waivers ?? [],
+  }
+}
+
+function soakOf(rollout: Rollout, now: number): Omit<StagePicture, 'index' | 'of' | 'ring' | 'share'> {
+  const leftMs = isSoaking(rollout) ? soakLeftMs(rollout, now) : null
+  return {
+    soakSeconds: rollout.stages[rollout.stage]?.soakSeconds ?? 0,
+    soakLeftSeconds: leftMs === null ? null : Math.ceil(leftMs / 1_000),
+    smoke: rollout.progress?.smoke ?? null,
   }
 }
 
 /** What `plan` says of it, and whether anybody is there to do it. */
 function becauseOf(rollout: Rollout, { fleet, lease, now }: Seen): readonly Because[] {
-  if (isOver(rollout)) return []
+  if (isOver(rollout)) {
+    const left = Object.values(fleet.rings).filter((view) => isAbandoned(view, rollout))
+    if (left.length === 0) return []
+    const where = left.map(({ ring }) => ring).join(', ')
+    const ways = `conduct release ${rollout.build} goes on from there, conduct rollback takes it back`
+    return [{ code: 'aborted', message: `the rollout left ${where} between two builds: ${ways}` }]
+  }
   const known = [...rollout.stages.map(({ ring }) => ring), ...Object.keys(rollout.marks ?? {})]
   if (known.some((ring) => fleet.rings[ring] === undefined)) return []
-  const { because } = plan(rollout, fleet, NO_SIGNALS, ALWAYS_OPEN, now)
+  const { because } = plan(rollout, fleet, { verdicts: rollout.verdicts ?? [] }, ALWAYS_OPEN, now)
   if (lease !== null) return because
   const verb = rollout.phase === 'recalling' ? 'conduct rollback' : `conduct release ${rollout.build}`
   return [{ code: 'no-driver', message: `nobody drives this rollout: ${verb} goes on with it` }, ...because]

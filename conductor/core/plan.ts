@@ -1,5 +1,6 @@
 // Owns what a rollout does next, and why: from the record, the fleet, the signals, the opening hours and the time, to one action.
 import type { Because, Hold, Rollout } from '#fleet/rollout.ts'
+import { goesPast } from './bypass.ts'
 import { forward } from './forward.ts'
 import type { Order } from './orders.ts'
 import { recalling } from './recalling.ts'
@@ -11,6 +12,10 @@ export type Action =
   | { readonly type: 'wait' }
   | { readonly type: 'order'; readonly order: Order }
   | { readonly type: 'nextStage' }
+  /** A word about the stage in hand, for the record. */
+  | { readonly type: 'note'; readonly note: 'converged' | 'convergenceLost' | 'soaked' }
+  /** Its smoke test is to run, or runs: its outcome comes back as an event. Nothing is written. */
+  | { readonly type: 'smoke' }
   | { readonly type: 'hold'; readonly hold: Hold }
   | { readonly type: 'rollBack'; readonly cause: string; readonly outcome: string }
   | { readonly type: 'end'; readonly phase: 'done' | 'rolledBack' | 'aborted'; readonly outcome: string }
@@ -46,5 +51,6 @@ export const ALWAYS_OPEN: Opening = { open: true, because: null }
 export function plan(rollout: Rollout, fleet: FleetView, signals: Signals, opening: Opening, now: number): Plan {
   if (isOver(rollout)) return { action: { type: 'wait' }, because: [] }
   if (rollout.phase === 'recalling') return recalling(rollout, fleet, now)
-  return forward(rollout, fleet, signals, opening, now)
+  const heard = goesPast(rollout, 'gates') ? NO_SIGNALS : signals
+  return forward(rollout, fleet, heard, goesPast(rollout, 'windows') ? ALWAYS_OPEN : opening, now)
 }

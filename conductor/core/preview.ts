@@ -1,6 +1,6 @@
 // Owns what a verb would do, said beforehand: who must download, how many move, in how many writes.
 import type { BuildId } from '#fleet/build.ts'
-import { capOf, type Policy, type RingView } from './standing.ts'
+import { capOf, type Policy, policyIn, type RingView } from './standing.ts'
 
 export interface RingPreview {
   readonly ring: string
@@ -27,6 +27,6 @@ export function previewRing({ ring, nodes }: RingView, build: BuildId, policy: P
     warm: warm.length,
     download: download.map(({ status }) => status.node),
     silent: nodes.filter(({ silent }) => silent).length,
-    cap: capOf(policy, nodes.length),
+    cap: capOf(policyIn(policy, ring), nodes.length),
   }
 }

@@ -11,16 +11,34 @@ export interface Raise {
   readonly stopped: Because | null
 }
 
+/** ceil(share × nodes), in whole thousandths of a percent: a fraction that binary cannot hold must not cost a node more. */
+export function exposedAt(share: number, nodes: number): number {
+  return Math.ceil((Math.round(share * 1_000) * nodes) / 100_000)
+}
+
 /** The cutoff under which exactly ceil(share × n) nodes fall; equal places share a fate. */
 export function cutoffOfShare(placed: readonly Placed[], share: number): number {
   if (share >= 100) return ALL
-  const last = placed[Math.ceil((share * placed.length) / 100) - 1]
+  const last = placed[exposedAt(share, placed.length) - 1]
   return last === undefined ? 0 : last.at + 1
 }
 
-/** Has the build in cold and runs the fallback, or cannot be waited for: nothing is gained by sparing it. */
-export function isReady({ status, silent }: Placed, target: Target): boolean {
+/**
+ * Has the build in cold and runs the fallback, or cannot be waited for: nothing is gained by sparing it. What it said before this rollout
+ * began there is no such news, a failure as little as success: it would count as out, and be taken for nothing.
+ */
+export function isReady({ status, silent }: Placed, target: Target, mark: RingMark): boolean {
+  if (!silent && status.generation < mark.began) return false
   return stateOf({ status, silent }, target) !== 'working' || keepsItsOwn({ status, silent }, target)
+}
+
+/** Above the cutoff and without the build in cold, for whatever reason; but for those that never come to that. */
+export function unstaged(placed: readonly Placed[], target: Target): readonly Placed[] {
+  return placed.filter(({ at, status, silent }) => {
+    const state = stateOf({ status, silent }, target)
+    const there = state === 'staged' || state === 'converged' || keepsItsOwn({ status, silent }, target)
+    return at >= target.cutoff && !there
+  })
 }
 
 /**
@@ -31,7 +49,7 @@ export function raise(
   placed: readonly Placed[],
   target: Target,
   mark: RingMark,
-  limits: { readonly share: number; readonly cap: number },
+  limits: { readonly share: number; readonly cap: number; readonly waived?: ReadonlySet<string> },
 ): Raise {
   const limit = cutoffOfShare(placed, limits.share)
   const isOut = (node: Placed): boolean => !isFree(node, target) && serviceOf(node, target, mark) !== 'serving'
@@ -42,8 +60,12 @@ export function raise(
   for (let i = 0; i < next.length; ) {
     const here = next[i]
     if (here === undefined) break
-    const group = next.filter(({ at }) => at === here.at)
-    const busy = group.filter((node) => !isReady(node, target))
+    // They stand in the order of their places, so equal ones stand together.
+    let end = i
+    while (next[end]?.at === here.at) end += 1
+    const group = next.slice(i, end)
+    const waived = (node: Placed) => limits.waived?.has(node.status.node) === true
+    const busy = group.filter((node) => !isReady(node, target, mark) && !waived(node))
     if (busy.length > 0) return { cutoff, taken: namesOf(taken), stopped: waitingFor(busy) }
     const costly = group.filter((node) => !isFree(node, target) && !isOut(node))
     // Nobody is taken where all are out already, however many others are out too.

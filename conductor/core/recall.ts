@@ -41,26 +41,26 @@ export function recallStep(
  * are free; a node that is still moving is counted wherever it stands, because it is out through us.
  */
 function roomFor(placed: readonly Placed[], target: Target, mark: RingMark, cap: number) {
+  const out = placed.map((node) => ({ at: node.at, service: serviceOf(node, target, mark) }))
+  const moving = out.filter(({ service }) => service === 'working').length
+  const lost = out.filter(({ service }) => service === 'failed' || service === 'silent')
   return (cutoff: number): number => {
-    const out = placed.filter((node) => {
-      const service = serviceOf(node, target, mark)
-      if (service === 'serving') return false
-      const inWave = node.at >= cutoff && node.at < target.cutoff
-      return service === 'working' || !inWave
-    })
-    return Math.max(1, cap - out.length)
+    const outside = lost.filter(({ at }) => at < cutoff || at >= target.cutoff)
+    return Math.max(1, cap - moving - outside.length)
   }
 }
 
 /** The lowest cutoff whose wave fits; when equal places make even the smallest too large, that smallest one: a rollback never stands still. */
 function nextWave(serving: readonly Placed[], room: (cutoff: number) => number): RecallStep {
   const down = [...serving].sort((a, b) => b.at - a.at)
-  let best: { cutoff: number; taken: readonly Placed[] } | null = null
-  for (const { at } of down) {
-    const taken = down.filter((node) => node.at >= at)
-    if (best !== null && taken.length > room(at)) break
-    best = { cutoff: at, taken }
+  let best: { cutoff: number; count: number } | null = null
+  for (let count = 1; count <= down.length; count += 1) {
+    const at = down[count - 1]?.at ?? 0
+    // Equal places share a fate.
+    if (down[count]?.at === at) continue
+    if (best !== null && count > room(at)) break
+    best = { cutoff: at, count }
   }
   if (best === null) return { type: 'close', taken: [] }
-  return { type: 'recall', cutoff: best.cutoff, taken: namesOf(best.taken) }
+  return { type: 'recall', cutoff: best.cutoff, taken: namesOf(down.slice(0, best.count)) }
 }

@@ -6,7 +6,8 @@ import { ahead, isOurs } from './ownership.ts'
 import type { Plan } from './plan.ts'
 import { recallStep } from './recall.ts'
 import { namesOf, placeAll, serviceOf } from './service.ts'
-import { capOf, type FleetView, type Policy, type RingView } from './standing.ts'
+import { capOf, type FleetView, type Policy, policyIn, type RingView } from './standing.ts'
+import { unwaived } from './waiver.ts'
 
 /** Null: the ring is back and nothing is left to do there. */
 type RingPlan = Plan | null
@@ -17,7 +18,7 @@ export function recalling(rollout: Rollout, fleet: FleetView, now: number): Plan
   for (const [ring, mark] of Object.entries(rollout.marks ?? {})) {
     const view = fleet.rings[ring]
     assert(view !== undefined, 'every ring that a rollout wrote to is observed')
-    const next = recallRing(rollout, view, mark, fleet.policy, now)
+    const next = recallRing(rollout, view, mark, policyIn(fleet.policy, view.ring), now)
     if (next !== null && next.action.type !== 'wait') return next
     if (next !== null) because.push(...next.because)
   }
@@ -34,7 +35,7 @@ function write(order: Order, because: readonly Because[] = []): Plan {
 function recallRing(rollout: Rollout, view: RingView, mark: RingMark, policy: Policy, now: number): RingPlan {
   const { standing } = view
   const ours = isOurs(rollout, view) && standing.kind === 'record'
-  if (mark.closed !== null && ours) return ahead(rollout, view, now) ?? returning(view, mark)
+  if (mark.closed !== null && ours) return ahead(rollout, view, now) ?? returning(rollout, view, mark)
   // Without a fallback there is nothing to run instead: what was only staged is called off, what runs is left running.
   if (!rollout.fallbacks[view.ring] && mark.peak > 0) return null
   const target = ours ? standing.target : expectedTarget(rollout, view, mark)
@@ -55,11 +56,12 @@ function recallRing(rollout: Rollout, view: RingView, mark: RingMark, policy: Po
 }
 
 /** After the closing record: everybody is back, failed or silent, or is waited for. */
-function returning(view: RingView, mark: RingMark): RingPlan {
+function returning(rollout: Rollout, view: RingView, mark: RingMark): RingPlan {
   if (view.standing.kind !== 'record' || view.standing.target.build === null) return null
   const { target } = view.standing
   const placed = placeAll(view.nodes, mark.salt)
-  const working = placed.filter((node) => serviceOf(node, target, mark) === 'working')
+  const away = placed.filter((node) => serviceOf(node, target, mark) === 'working')
+  const working = unwaived(rollout, away)
   if (working.length === 0) return null
   const message = `waiting for nodes to come back to ${target.build}`
   return { action: { type: 'wait' }, because: [{ code: 'nodes-returning', message, nodes: namesOf(working) }] }

@@ -1,22 +1,41 @@
 // Owns how a rollout changes: every event that can befall one, and the only function that applies it.
 import { assert, never } from '#fleet/assert.ts'
 import type { BuildId, Digest, Name } from '#fleet/build.ts'
-import { type BuildRef, type Hold, type RingMark, type Rollout, type Stage, TERMINAL_PHASES } from '#fleet/rollout.ts'
+import type { GateMark } from '#fleet/gate.ts'
+import {
+  type BuildRef,
+  type Hold,
+  type RingMark,
+  type Rollout,
+  type Stage,
+  TERMINAL_PHASES,
+  type Waiver,
+} from '#fleet/rollout.ts'
 import type { Target } from '#fleet/target.ts'
+import { marksWith } from './judged.ts'
 import type { Order } from './orders.ts'
+import { begunAt, moved, type StageEvent, staged, stepped } from './progress.ts'
 
 export type RolloutEvent =
   /** An order was written. `prior` is the fallback that stood in the ring before this rollout's first. */
   | { readonly type: 'ordered'; readonly order: Order; readonly prior: BuildRef | null }
-  | { readonly type: 'stagePassed' }
+  | StageEvent
+  /** A gate of the stage in hand said something new. */
+  | { readonly type: 'judged'; readonly mark: GateMark }
   | { readonly type: 'held'; readonly hold: Hold }
   | { readonly type: 'unheld' }
   | { readonly type: 'recallBegun'; readonly cause: string; readonly outcome: string }
+  /** Nodes that failed are asked once more: the orders that say so follow. */
+  | { readonly type: 'retried'; readonly attempt: number; readonly nodes: number }
+  | { readonly type: 'waived'; readonly waiver: Waiver }
+  | { readonly type: 'handedOver'; readonly to: string; readonly from: string; readonly by: string }
   | {
       readonly type: 'ended'
       readonly phase: 'done' | 'rolledBack' | 'aborted'
       readonly outcome: string
       readonly at: string
+      /** Left out: what made it turn back, if anything did. */
+      readonly cause?: string
     }
 
 /** What a rollout begins with. */
@@ -35,8 +54,16 @@ export interface Beginning {
   readonly adopt: boolean
   /** Rings that run the build already. */
   readonly there: readonly string[]
+  /** See `Rollout.prestage`. */
+  readonly prestage?: NonNullable<Rollout['prestage']>
   /** Of the rollout before: the next order is above them also where the key and every node have forgotten them. */
   readonly generations: Readonly<Record<string, number>>
+  /** To an older build by name: no hold of the line stops it. */
+  readonly back?: boolean
+  /** See `Rollout`. */
+  readonly forced?: readonly string[]
+  readonly supersedes?: string | null
+  readonly afterRollout?: boolean
 }
 
 export function beginRollout({ at, ...beginning }: Beginning): Rollout {
@@ -51,6 +78,7 @@ export function beginRollout({ at, ...beginning }: Beginning): Rollout {
     outcome: null,
     marks: {},
     cause: null,
+    progress: begunAt(at),
   }
 }
 
@@ -65,17 +93,36 @@ export function reduce(rollout: Rollout, event: RolloutEvent): Rollout {
     case 'ordered':
       return ordered(rollout, event.order, event.prior)
     case 'stagePassed':
-      assert(rollout.phase !== 'recalling', 'a recall passes no stage')
-      assert(rollout.stage + 1 < rollout.stages.length, 'there is a next stage')
-      return { ...rollout, stage: rollout.stage + 1, phase: 'staging' }
+    case 'converged':
+    case 'convergenceLost':
+    case 'smoked':
+    case 'soaked':
+    case 'promoted':
+      return staged(rollout, event)
+    case 'judged':
+      return { ...rollout, verdicts: marksWith(rollout.verdicts ?? [], event.mark) }
     case 'held':
       return { ...rollout, hold: event.hold }
     case 'unheld':
-      return { ...rollout, hold: null }
+      return { ...rollout, hold: null, ...moved(rollout, null) }
     case 'recallBegun':
       return { ...rollout, phase: 'recalling', hold: null, cause: event.cause, outcome: event.outcome }
     case 'ended':
-      return { ...rollout, phase: event.phase, endedAt: event.at, outcome: event.outcome, hold: null }
+      return {
+        ...rollout,
+        phase: event.phase,
+        endedAt: event.at,
+        outcome: event.outcome,
+        hold: null,
+        cause: event.cause ?? rollout.cause ?? null,
+      }
+    case 'retried':
+      assert(event.attempt > (rollout.attempt ?? 1), 'an attempt only rises')
+      return { ...rollout, attempt: event.attempt }
+    case 'waived':
+      return { ...rollout, waivers: [...(rollout.waivers ?? []), event.waiver] }
+    case 'handedOver':
+      return { ...rollout, commander: event.to }
     default:
       return never(event, 'rollout event')
   }
@@ -88,10 +135,9 @@ function ordered(rollout: Rollout, order: Order, prior: BuildRef | null): Rollou
   const mark = marked(rollout.marks?.[ring] ?? freshMark(target, prior), order)
   const back = kind === 'recall' || kind === 'close'
   assert(!back || rollout.phase === 'recalling', 'only a recall takes a build back')
-  const forward = target.cutoff === 0 ? 'staging' : 'advancing'
   return {
     ...rollout,
-    phase: rollout.phase === 'recalling' ? 'recalling' : forward,
+    ...stepped(rollout, order),
     generations: { ...rollout.generations, [ring]: target.generation },
     marks: { ...rollout.marks, [ring]: mark },
   }
@@ -108,10 +154,14 @@ function marked(mark: RingMark, { kind, target }: Order): RingMark {
     case 'raise':
       return { ...mark, peak: Math.max(mark.peak, cutoff) }
     case 'recall':
-      return { ...mark, recalled: mark.recalled ?? generation }
+      // Waves may begin anew, over what somebody wrote in place of the closing record: then the ring is not closed any more.
+      return { ...mark, recalled: mark.recalled ?? generation, closed: null }
     case 'close':
       return { ...mark, recalled: mark.recalled ?? generation, closed: generation }
-    case 'rewrite':
-      return mark.closed === null ? mark : { ...mark, closed: generation }
+    case 'rewrite': {
+      // Also a rewrite may find that the build had come further than the record knew.
+      const peak = mark.recalled === null ? Math.max(mark.peak, cutoff) : mark.peak
+      return mark.closed === null ? { ...mark, peak } : { ...mark, closed: generation }
+    }
   }
 }

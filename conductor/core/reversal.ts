@@ -1,9 +1,11 @@
 // Owns how a rollback begins: what goes back to what in each ring, or why nothing does.
 import { assert } from '#fleet/assert.ts'
 import type { BuildId, Name } from '#fleet/build.ts'
-import type { Rollout } from '#fleet/rollout.ts'
+import type { BuildRef, Rollout } from '#fleet/rollout.ts'
+import { ALL } from '#fleet/target.ts'
 import type { Refusal, ReleaseFacts } from './beginning.ts'
-import { type Force, forceIn, goodBefore } from './force.ts'
+import { type Force, forceIn } from './force.ts'
+import { goodBefore } from './good.ts'
 import { beginRollout, isOver, reduce } from './reduce.ts'
 import type { RingView } from './standing.ts'
 
@@ -15,6 +17,8 @@ export interface RollbackWish {
   readonly at: string
   /** `previous`: the build before the running one, also where that was rolled back to just now. */
   readonly previous: boolean
+  /** A command is owed to the end of the way back. */
+  readonly afterRollout?: boolean
 }
 
 export type RollbackStart =
@@ -28,7 +32,7 @@ export type RollbackStart =
   | Refusal
 
 /** Causes that are our own verdict: whoever types `rollback` after one of them asks for what has been done already. */
-const OWN_VERDICTS = ['failures-over-budget', 'gate-failed']
+const OWN_VERDICTS = ['failures-over-budget', 'gate-failed', 'identity-mismatch', 'smoke-failed']
 
 export function startRollback(wish: RollbackWish, facts: ReleaseFacts): RollbackStart {
   const { rollout } = facts
@@ -42,7 +46,7 @@ export function startRollback(wish: RollbackWish, facts: ReleaseFacts): Rollback
       message: `Rollout ${rollout.id} of ${rollout.build} was rolled back already, by itself: the order is ${back?.build ?? 'nothing'}; conduct rollback --to previous goes one build further back`,
     }
   }
-  const forces = facts.rings.map((view) => ({ ring: view.ring, force: forceIn(view, rollout, facts.builds) }))
+  const forces = facts.rings.map((view) => ({ ring: view.ring, force: wayBack(view, facts) }))
   const known = forces.flatMap(({ ring, force }) => (force === null ? [] : [{ ring, force }]))
   const stuck = known.filter(({ force }) => force.fallback === null)
   if (known.length === 0 || stuck.length > 0) {
@@ -52,7 +56,28 @@ export function startRollback(wish: RollbackWish, facts: ReleaseFacts): Rollback
     const message = running === undefined ? `nothing was released to ${where} yet` : only
     return { kind: 'refuse', code: 'NO_PREVIOUS', message }
   }
+  const banned = known.find(({ force }) => isQuarantined(force.fallback, facts))
+  if (banned !== undefined) {
+    const { ring, force } = banned
+    const message = `${ring} would go back to ${force.fallback?.build}, which is under quarantine, and no other build is good there; conduct rollback --to BUILD names one`
+    return { kind: 'refuse', code: 'BUILD_QUARANTINED', message }
+  }
   return { kind: 'reverse', rollouts: grouped(known).map((group, i) => reversal(wish, group, facts, i)) }
+}
+
+/**
+ * What is in force, with where it goes back to: what the order names, which most nodes have in cold; where it names nothing, or a build under
+ * quarantine, the last good build before. Another build comes into a ring only while it runs one on every node: never three at once.
+ */
+function wayBack(view: RingView, facts: ReleaseFacts): Force | null {
+  const force = forceIn(view, facts.rollout, facts.builds)
+  if (force === null || force.cutoff !== ALL) return force
+  if (force.fallback !== null && !isQuarantined(force.fallback, facts)) return force
+  return { ...force, fallback: goodBefore(facts.builds, view.ring, force.build) ?? force.fallback }
+}
+
+function isQuarantined(ref: BuildRef | null, { builds }: ReleaseFacts): boolean {
+  return builds.some(({ build, quarantine }) => build === ref?.build && quarantine !== null)
 }
 
 /** The last rollout ended in a rollback of our own, and its closing records still stand. */
@@ -94,6 +119,7 @@ function reversal(wish: RollbackWish, group: readonly Reversed[], facts: Release
     adopt: true,
     there: [],
     generations: {},
+    afterRollout: wish.afterRollout ?? false,
   })
   const marks = group.map(({ ring, force }) => [ring, markOf(ring, force, facts)])
   const written = facts.rollout?.generations ?? {}

@@ -47,7 +47,8 @@ export function serviceOf(node: Placed, target: Target, mark: RingMark): Service
   if (node.silent) return 'silent'
   const wanted = wants(target, node.at, status.hot).hot
   if (status.phase === 'parked' || refuses(status, target.build) || refuses(status, wanted)) return 'failed'
-  if (wanted === null || status.hot !== wanted || !serves(status)) return 'working'
+  // Where nothing is asked of it a node serves what it has; one that has nothing serves nobody.
+  if (status.hot === null || (wanted !== null && status.hot !== wanted) || !serves(status)) return 'working'
   return status.generation >= proofFrom(node, target, mark) ? 'serving' : 'working'
 }
 
@@ -58,7 +59,9 @@ export function serviceOf(node: Placed, target: Target, mark: RingMark): Service
 export function hasFailed({ status, silent }: RosterNode, target: Target, mark: RingMark): boolean {
   if (stateOf({ status, silent }, target) !== 'failed') return false
   const heard = status.generation >= mark.began
-  if (refuses(status, target.build)) return heard || status.attempt >= target.attempt
+  // It was asked once more since (`conduct retry`), and has not answered yet.
+  if (status.attempt < target.attempt) return false
+  if (refuses(status, target.build)) return true
   // Parked: a verdict only of a node that was asked to run the build.
   return heard && place(target.salt, status.node) < target.cutoff
 }

@@ -1,6 +1,7 @@
 // Owns what the conductor sees of a fleet: the order that stands in each ring, who is there, and how much may be out at once.
 import type { Name } from '#fleet/build.ts'
 import { type ErrorCode, FleetError } from '#fleet/errors.ts'
+import type { LineHold } from '#fleet/hold.ts'
 import type { TargetView } from '#fleet/ports.ts'
 import type { RosterNode } from '#fleet/roster.ts'
 import { ALL, type BareOrder, type Target, targetOfBare } from '#fleet/target.ts'
@@ -21,17 +22,33 @@ export interface Policy {
   readonly waveMs: number
   /** `rollback --now`: one wave, whatever the cap says. */
   readonly allAtOnce: boolean
+  /** Where a ring has limits of its own. */
+  readonly rings?: Readonly<Record<string, Limits>>
+}
+
+export interface Limits {
+  readonly maxUnavailable?: number
+  readonly failureBudget?: number
+}
+
+/** The limits of one ring. `--now` lifts those of every ring. */
+export function policyIn(policy: Policy, ring: Name): Policy {
+  return policy.allAtOnce ? policy : { ...policy, ...policy.rings?.[ring] }
 }
 
 export interface RingView {
   readonly ring: Name
   readonly standing: Standing
+  /** The bytes of the key are not those that were written there last by anybody with the lease, whatever they say. */
+  readonly byHand?: boolean
   readonly nodes: readonly RosterNode[]
 }
 
 export interface FleetView {
   readonly rings: Readonly<Record<string, RingView>>
   readonly policy: Policy
+  /** Holds of the line, also those that have expired; left out: none. */
+  readonly line?: readonly LineHold[]
 }
 
 /** Reads a target key as the conductor must: nothing that stands there is an error, it is a fact to act on. */

@@ -1,11 +1,13 @@
 // Owns looking: one picture of an app, made of its orders, its rollout and its nodes, and waking up when nodes say something new.
 
+import { isByHand } from '#conductor/core/orphan.ts'
 import { type FleetView, type Policy, type RingView, readStanding } from '#conductor/core/standing.ts'
 import type { Name } from '#fleet/build.ts'
 import { FleetError, isFleetError } from '#fleet/errors.ts'
 import type { Clock, Ledger, LedgerView, StatusBoard } from '#fleet/ports.ts'
 import type { Rollout } from '#fleet/rollout.ts'
 import type { RosterNode } from '#fleet/roster.ts'
+import { lineIn } from '#fleet/wire.ts'
 
 export interface Observation {
   readonly ledger: LedgerView
@@ -32,10 +34,12 @@ export async function observe(
   await Promise.all(rings.map(async (ring) => rosters.set(ring, await eyes.board.roster(ring, signal))))
   const ledger = await eyes.ledger.view(rings, signal)
   const views = rings.map((ring): [string, RingView] => {
-    const standing = readStanding(ledger.targets[ring], app, ring)
-    return [ring, { ring, standing, nodes: rosters.get(ring) ?? [] }]
+    const target = ledger.targets[ring]
+    const byHand = isByHand(target?.raw ?? null, ledger.rollout?.record ?? null, ring)
+    return [ring, { ring, standing: readStanding(target, app, ring), byHand, nodes: rosters.get(ring) ?? [] }]
   })
-  return { ledger, rollout: ledger.rollout?.record ?? null, fleet: { policy, rings: Object.fromEntries(views) } }
+  const line = lineIn(ledger.hold?.raw ?? null)
+  return { ledger, rollout: ledger.rollout?.record ?? null, fleet: { policy, rings: Object.fromEntries(views), line } }
 }
 
 /** The view of a ring that was observed. */

@@ -19,6 +19,8 @@ export interface PublishRequest {
   readonly build?: BuildId
   readonly commit?: string | null
   readonly checks?: Readonly<Record<string, string>>
+  /** Commits that it contains, beside its own. */
+  readonly contains?: readonly string[]
   readonly by: string
   /** What rings run now: nodes that have one of these get a delta. */
   readonly running?: readonly { readonly build: BuildId; readonly manifest: Digest }[]
@@ -244,6 +246,7 @@ async function enterCatalog(
     treeDigest: manifest.treeDigest,
     artifact: manifest.artifact,
     checks: request.checks ?? {},
+    ...(request.contains !== undefined && request.contains.length > 0 && { contains: request.contains }),
     good: {},
     quarantine: null,
   }

@@ -1,16 +1,25 @@
 // Owns driving a rollout: observe, plan, execute, again, until it is over, held, out of time, or taken away.
 
+import { goesPast } from '#conductor/core/bypass.ts'
 import { execution } from '#conductor/core/execution.ts'
-import { ALWAYS_OPEN, NO_SIGNALS, type Plan, plan } from '#conductor/core/plan.ts'
+import type { GateReader } from '#conductor/core/gates.ts'
+import { provedGood } from '#conductor/core/good.ts'
+import { PAUSED } from '#conductor/core/legality.ts'
+import { ALWAYS_OPEN, type Plan, plan } from '#conductor/core/plan.ts'
+import { stageOf } from '#conductor/core/progress.ts'
 import { isOver, type RolloutEvent } from '#conductor/core/reduce.ts'
 import type { Policy } from '#conductor/core/standing.ts'
 import type { Name } from '#fleet/build.ts'
 import { FleetError } from '#fleet/errors.ts'
 import type { Catalog, Clock, Lease, Ledger, StatusBoard } from '#fleet/ports.ts'
 import type { Because, Rollout } from '#fleet/rollout.ts'
+import type { Place } from './evaluate.ts'
 import { execute, tell } from './execute.ts'
+import { Gating, UNGATED } from './gating.ts'
 import { Bell, isPassing, type Observation, observe } from './observe.ts'
+import { OrphanWatch } from './orphans.ts'
 import { answerRequests } from './requests.ts'
+import { Smoke } from './smoke.ts'
 
 export interface Driving {
   readonly app: Name
@@ -23,6 +32,10 @@ export interface Driving {
   /** Monotonic milliseconds at which to stop waiting; the rollout stays where it is. */
   readonly deadlineMs: number
   readonly by: string
+  /** Where commands of the plan run. */
+  readonly place: Place
+  /** The gates of the stages; left out, nothing is asked. */
+  readonly gates?: GateReader | null
   /** Called after every look and every write. */
   readonly onTurn: (turn: Turn) => void
 }
@@ -54,13 +67,16 @@ export async function drive(driving: Driving, rings: readonly Name[], signal: Ab
   const inner = new AbortController()
   const both = AbortSignal.any([signal, lease.lost, inner.signal])
   const bell = new Bell(board, rings, clock, TICK_MS, both)
+  const gating = driving.gates ? new Gating(driving.gates) : null
+  const orphans = new OrphanWatch()
   let last: Turn | null = null
   let policy = driving.policy
+  const smoke = new Smoke(driving)
   try {
     for (;;) {
       both.throwIfAborted()
       try {
-        const turned = await turn({ ...driving, policy }, rings, both)
+        const turned = await turn({ ...driving, policy }, rings, { smoke, gating, orphans }, both)
         last = turned.turn
         policy = turned.policy
         driving.onTurn(last)
@@ -78,6 +94,7 @@ export async function drive(driving: Driving, rings: readonly Name[], signal: Ab
     }
   } finally {
     inner.abort()
+    await smoke.end()
   }
 }
 
@@ -89,7 +106,15 @@ interface Turned {
   readonly policy: Policy
 }
 
-async function turn(driving: Driving, rings: readonly Name[], signal: AbortSignal): Promise<Turned> {
+/** What is looked at beside the nodes, from turn to turn. */
+interface Beside {
+  readonly smoke: Smoke
+  readonly gating: Gating | null
+  readonly orphans: OrphanWatch
+}
+
+async function turn(driving: Driving, rings: readonly Name[], beside: Beside, signal: AbortSignal): Promise<Turned> {
+  const { smoke, orphans } = beside
   const { app, clock, lease, ledger } = driving
   const observed = await observe(driving, { app, rings, policy: driving.policy }, signal)
   const { rollout } = observed
@@ -98,17 +123,27 @@ async function turn(driving: Driving, rings: readonly Name[], signal: AbortSigna
   const at = new Date(now).toISOString()
   const world = { ledger, lease }
 
-  const asked = answerRequests(observed, driving.policy, at)
+  if (await orphans.record(world, observed.ledger, { app, by: driving.by, at }, signal)) {
+    return seen(observed, rollout, { action: { type: 'wait' }, because: [] }, driving.policy, true)
+  }
+  const asked = await answerRequests(ledger, observed, driving.policy, at, signal)
   if (asked !== null) {
     const after = (await execute(world, observed.ledger, asked.deed, signal)) ?? rollout
     return seen(observed, after, { action: { type: 'wait' }, because: [] }, asked.policy, true)
   }
   if (isOver(rollout)) return seen(observed, rollout, { action: { type: 'wait' }, because: [] }, driving.policy, false)
 
-  const next = plan(rollout, observed.fleet, NO_SIGNALS, ALWAYS_OPEN, now)
-  const events = execution(observed.fleet, next.action, at)
+  const gating = goesPast(rollout, 'gates') ? null : beside.gating
+  const gated = (await gating?.look(rollout, observed.fleet, now, signal)) ?? UNGATED
+  const next = plan(rollout, observed.fleet, gated.signals, ALWAYS_OPEN, now)
+  const smoked = next.action.type === 'smoke' ? smoke.look(rollout) : null
+  if (next.action.type !== 'smoke') smoke.stop()
+  const done = smoked === null ? execution(observed.fleet, next.action, at) : [smoked]
+  const events = [...gated.events, ...done]
   if (events.length === 0) return seen(observed, rollout, next, driving.policy, false)
-  const told = tell(rollout, events, driving.by, at)
+  const heard = events.filter((event) => gating?.isTold(event) !== false)
+  const kept = gating?.closing(rollout, next.action, gated, driving.by, at) ?? []
+  const told = [...kept, ...tell(rollout, heard, driving.by, at)]
   const after = (await execute(world, observed.ledger, { rollout, events, told, answered: [] }, signal)) ?? rollout
   await record(driving, rollout, events, at, signal)
   // What still holds back the next step is said when nothing is left to do but wait.
@@ -119,8 +154,20 @@ async function turn(driving: Driving, rings: readonly Name[], signal: AbortSigna
 function seen(observed: Observation, rollout: Rollout, next: Plan, policy: Policy, wrote: boolean): Turned {
   const turn = { observed, rollout, because: next.because, trouble: null }
   if (isOver(rollout)) return { turn, end: wrote ? null : 'over', again: true, policy }
-  const held = rollout.hold !== null && rollout.phase !== 'recalling' && !wrote
+  // A pause is waited out: whoever resumes finds somebody who goes on.
+  const held = rollout.hold !== null && rollout.hold.code !== PAUSED && rollout.phase !== 'recalling' && !wrote
   return { turn, end: held ? 'held' : null, again: wrote, policy }
+}
+
+/**
+ * The rings where a build has proved good by this event: it converged on the whole ring, soaked, and passed whatever its stage asks. A ring
+ * that this rollout did not have to write to proves nothing anew.
+ */
+function provedBy(rollout: Rollout, event: RolloutEvent): readonly Name[] {
+  const ended = event.type === 'ended' && event.phase === 'done'
+  if (!ended && event.type !== 'stagePassed') return []
+  const { ring, share } = stageOf(rollout)
+  return share >= 100 && rollout.marks?.[ring] !== undefined ? [ring] : []
 }
 
 /** What the catalog learns from a rollout: where a build proved good, and that one which failed may not be released again. */
@@ -132,16 +179,15 @@ async function record(
   signal: AbortSignal,
 ): Promise<void> {
   for (const event of events) {
-    const good = event.type === 'ended' && event.phase === 'done'
+    const good = provedBy(rollout, event)
     const bad = event.type === 'recallBegun' && event.cause !== 'operator'
-    if (!good && !bad) continue
+    if (good.length === 0 && !bad) continue
     try {
       const found = await catalog.find(rollout.build, signal)
       if (found === null) continue
-      const rings = rollout.stages.map(({ ring }) => [ring, at])
-      const entry = good
-        ? { ...found.entry, good: { ...found.entry.good, ...Object.fromEntries(rings) } }
-        : { ...found.entry, quarantine: { by: 'conduct', reason: event.outcome, at } }
+      const entry = bad
+        ? { ...found.entry, quarantine: { by: 'conduct', reason: event.outcome, at } }
+        : provedGood(found.entry, good, at)
       await catalog.put(entry, found.index, signal)
     } catch (error) {
       // The catalog is for the next release; this one does not wait for it.

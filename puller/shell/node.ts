@@ -1,7 +1,8 @@
 // Owns a running node: admission, machine, status and the two doors, put together from ports and taken apart in order.
 import { describeError, isFleetError } from '#fleet/errors.ts'
+import type { Maintenance, WatchFolder } from '#fleet/node-ports.ts'
 import type { NodeStatus, Trouble } from '#fleet/node-status.ts'
-import type { Catalog, Clock, Logger, Maintenance, Pins, StatusSink, TargetFeed, WatchFolder } from '#fleet/ports.ts'
+import type { Catalog, Clock, Logger, Pins, StatusSink, TargetFeed } from '#fleet/ports.ts'
 import { decodeJournal } from '../core/journal.ts'
 import { type Journal, recover } from '../core/recover.ts'
 import { gist, statusOf } from '../core/report.ts'

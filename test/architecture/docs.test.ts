@@ -7,6 +7,7 @@ import { PAGE, performancePage } from '#bench/doc/page.ts'
 import { RESULTS, readResults } from '#bench/kit/result.ts'
 import { MACHINE_DOC, machineDoc } from '#test/support/machine-doc.ts'
 import { filesMatching, PROJECT, readText } from '#test/support/source.ts'
+import { VERBS_DOC, verbsDoc } from '#test/support/verbs-doc.ts'
 
 const documents = (): readonly string[] => filesMatching('*.md', 'docs/**/*.md')
 
@@ -23,6 +24,10 @@ test('every link of the documents leads to a file', () => {
 
 test('the diagram of a node is printed from the table it runs by', () => {
   assert.equal(readText(MACHINE_DOC), machineDoc(), 'stale: npm run docs')
+})
+
+test('what an operator may do is printed from the table that decides it', () => {
+  assert.equal(readText(VERBS_DOC), verbsDoc(), 'stale: npm run docs')
 })
 
 test('the page of figures is printed from the results that are kept', () => {

@@ -18,7 +18,7 @@ const PROGRAM_SHELL = ['#fleet/', '#schedule/', 'node:*']
  * one file, and which know nothing of Consul, S3 or the clock.
  */
 const RULES: readonly Rule[] = [
-  { files: /^fleet\/wire\.ts$/, may: ['node:crypto', 'valibot'] },
+  { files: /^fleet\/wire(-\w+)?\.ts$/, may: ['node:crypto', 'valibot'] },
   { files: /^fleet\//, may: ['node:crypto'] },
   {
     files: /^schedule\/load\.ts$/,
@@ -29,12 +29,14 @@ const RULES: readonly Rule[] = [
   { files: /^conductor\/core\//, may: ['#fleet/', '#schedule/'] },
   { files: /^puller\/main\.ts$/, may: ['#fleet/', '#puller/', '#adapters/', 'node:*'] },
   { files: /^conductor\/(main|daemon)\.ts$/, may: ['#fleet/', '#schedule/', '#conductor/', '#adapters/', 'node:*'] },
-  { files: /^(puller|conductor)\/config\.ts$/, may: ['#fleet/', 'node:*', 'valibot'] },
+  { files: /^(puller|conductor)\/config(-\w+)?\.ts$/, may: ['#fleet/', 'node:*', 'valibot'] },
   { files: /^(puller|conductor)\/metrics\.ts$/, may: ['#fleet/', 'node:*', 'prom-client'] },
   { files: /^puller\//, may: [...PROGRAM_SHELL, '#puller/'] },
   { files: /^conductor\/shell\/(pack|publish)\.ts$/, may: [...PROGRAM_SHELL, '#conductor/', 'tar'] },
   // Processes of their own, so composition roots like main.ts.
   { files: /^conductor\/demo\/(app|load)\.ts$/, may: ['#conductor/', '#adapters/runtime/', 'node:*'] },
+  // The one place where both programs meet (docs/decisions/0015): it simulates nodes, by what decides for a real one.
+  { files: /^conductor\/sim\//, may: ['#fleet/', '#conductor/', '#puller/core/', '#adapters/memory/', 'node:crypto'] },
   { files: /^conductor\/cli\//, may: [...PROGRAM_SHELL, '#conductor/', 'commander', 'picocolors'] },
   { files: /^conductor\//, may: [...PROGRAM_SHELL, '#conductor/'] },
   {
@@ -45,6 +47,10 @@ const RULES: readonly Rule[] = [
 
 /** What is put together there is not to be taken from there: it would bring the adapters along. */
 const COMPOSITION_ROOT = /^(puller|conductor)\/(main|daemon)\.ts$/
+
+/** The same for the simulation, which the verb alone may start. */
+const SIMULATION = /^conductor\/sim\//
+const STARTS_IT = /^conductor\/(sim\/|main\.ts$)/
 
 function ruleFor(path: string): Rule | undefined {
   return RULES.find((rule) => rule.files.test(path))
@@ -68,6 +74,8 @@ function breaches({ path, imports }: Source): readonly string[] {
   if (rule === undefined) return [`${path} is in a folder without a rule`]
   return imports.flatMap(({ from }) => {
     if (COMPOSITION_ROOT.test(resolve(path, from))) return [`${path} may not import a program: ${from}`]
+    if (SIMULATION.test(resolve(path, from)) && !STARTS_IT.test(path))
+      return [`${path} may not import a simulation: ${from}`]
     if (from.startsWith('.')) {
       const to = posix.join(posix.dirname(path), from)
       if (to.split('/')[0] !== path.split('/')[0]) return [`${path} leaves its folder by ${from}: use a subpath`]
@@ -155,6 +163,11 @@ test('the rules bite: each forbidden kind of import is noticed', () => {
     ['conductor/cli/status.ts', '#adapters/store.ts'],
     ['conductor/cli/status.ts', 'valibot'],
     ['conductor/core/plan.ts', '#puller/core/machine.ts'],
+    ['conductor/shell/reconcile.ts', '#puller/core/machine.ts'],
+    ['conductor/sim/node.ts', '#puller/shell/loop.ts'],
+    ['conductor/sim/world.ts', '#adapters/runtime/clock.ts'],
+    ['conductor/cli/verbs.ts', '#conductor/sim/run.ts'],
+    ['conductor/core/plan.ts', '../sim/rules.ts'],
     ['adapters/store.ts', '#puller/config.ts'],
     ['elsewhere/x.ts', 'node:fs'],
   ]

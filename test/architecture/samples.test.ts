@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { parseConfig } from '#adapters/runtime/config-file.ts'
 import { conductSchema } from '#conductor/config.ts'
+import { prestageOf, SLACK, type Step, stagesOf } from '#conductor/core/route.ts'
 import { pullerSchema } from '#puller/config.ts'
 import { readText } from '#test/support/source.ts'
 
@@ -45,6 +46,11 @@ test('the sample of the conductor is valid, names every key, and shows the defau
   assert.deepEqual(missing, [])
   const defaults = parseConfig('', 'least.yaml', conductSchema, world)
   const { app, store, plan, ...rest } = sample
-  assert.deepEqual([app, store?.url, plan?.length], ['web', 's3://builds/web', 2])
+  assert.deepEqual([app, store?.url], ['web', 's3://builds/web'])
+  const stages = (steps: readonly Step[]) => {
+    const rings = steps.map(({ ring }) => ring)
+    return [stagesOf({ steps, slotMinutes: 40 }, rings), prestageOf({ steps, slotMinutes: 40 }, rings)]
+  }
+  assert.deepEqual(stages(plan ?? []), stages(SLACK), 'the plan that counts without one')
   assert.deepEqual(rest, defaults)
 })

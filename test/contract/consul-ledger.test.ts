@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import type { BuildId, Name } from '#fleet/build.ts'
 import type { LedgerChange } from '#fleet/ports.ts'
+import { orderDigest } from '#fleet/target.ts'
 import { readTarget } from '#fleet/wire.ts'
 import { APP, code, entryOf, event, note, nothing, portWorlds, RING, rolloutOf, text } from '#test/support/ports.ts'
 
@@ -131,6 +132,59 @@ for (const world of portWorlds) {
       history.map((each) => each.event),
       Array.from({ length: 130 }, (_, at) => `e${135 - at}`),
     )
+  })
+
+  test(`${world.name}: the chain gives every key of the history as it stands, also past a gap and beside it; the rest is still told`, async (t: TestContext) => {
+    const { ledger, locks, signal, put, delete: remove, keys } = await world.start(t)
+    assert.deepEqual(await Array.fromAsync(ledger.chain(signal)), [])
+    await ledger.init([RING], signal)
+    await using lease = await locks.acquire(note('ana'), signal)
+    const seen = await ledger.view([RING], signal)
+    const events = Array.from({ length: 45 }, (_, at) => event(`e${at + 1}`))
+    await ledger.commit(lease, seen, { ...nothing, events }, signal)
+    const whole = await Array.fromAsync(ledger.chain(signal))
+    assert.deepEqual(
+      whole.map(({ name }) => keys.seqOf(name)),
+      Array.from({ length: 45 }, (_, at) => at + 1),
+    )
+    await remove(keys.historyEntry(7))
+    await put(`${keys.history}note`, 'x')
+    const spoilt = await Array.fromAsync(ledger.chain(signal))
+    assert.equal(spoilt.length, 45)
+    assert.deepEqual([spoilt[6]?.name.endsWith('8'), spoilt.at(-1)?.name, keys.seqOf('note')], [true, 'note', null])
+    assert.equal(text(spoilt.at(-1)?.raw), 'x')
+  })
+
+  test(`${world.name}: a rollout that ends is kept in the transaction that ends it, with the digest of each order; all rings are known`, async (t: TestContext) => {
+    const { ledger, locks, signal, put, keys } = await world.start(t)
+    await ledger.init([RING], signal)
+    await using lease = await locks.acquire(note('ana'), signal)
+    const raw = Buffer.from('b2')
+    const open = { ...nothing, targets: { [RING]: raw }, rollout: rolloutOf() }
+    await ledger.commit(lease, await ledger.view([RING], signal), open, signal)
+    assert.equal(await ledger.finished('r1', signal), null)
+    const seen = await ledger.view([RING], signal)
+    assert.deepEqual(seen.rollout?.record.orders, { [RING]: orderDigest(raw) })
+    const done = rolloutOf({ phase: 'done', endedAt: '2026-11-22T16:05:30Z' })
+    await ledger.commit(lease, seen, { ...nothing, rollout: done }, signal)
+    const kept = await ledger.finished('r1', signal)
+    assert.partialDeepStrictEqual(kept, { ...done, orders: { [RING]: orderDigest(raw) } })
+    await put(keys.node('canary', 'n1'), 'a status')
+    assert.deepEqual(await ledger.rings(signal), ['canary', RING])
+  })
+
+  test(`${world.name}: a catalog entry is removed only at the index that was read, and gone already is fine`, async (t: TestContext) => {
+    const { catalog, signal } = await world.start(t)
+    const entry = { ...entryOf('b1', '2026-11-22T10:00:00Z'), contains: ['3f2a9c1'] }
+    await catalog.put(entry, 0, signal)
+    const first = await catalog.find(entry.build, signal)
+    assert.deepEqual(first?.entry, entry)
+    await catalog.put({ ...entry, by: 'ben' }, first?.index ?? 0, signal)
+    await assert.rejects(catalog.remove(entry.build, first?.index ?? 0, signal), code('WRITE_CONFLICT'))
+    const second = await catalog.find(entry.build, signal)
+    await catalog.remove(entry.build, second?.index ?? 0, signal)
+    await catalog.remove(entry.build, second?.index ?? 0, signal)
+    assert.equal(await catalog.find(entry.build, signal), null)
   })
 
   test(`${world.name}: catalog entries are put by compare-and-set and listed newest first; broken ones are reported`, async (t: TestContext) => {

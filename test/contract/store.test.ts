@@ -53,6 +53,17 @@ for (const [name, open] of Object.entries(WORLDS)) {
     )
   })
 
+  test(`${name}: the objects of a build are listed by name, and nothing of another build`, async (t) => {
+    const store = await open(t)
+    const mine = ['b1/artifact.tar.zst', 'b1/from/b0.delta.zst', 'b1/from/old.delta.zst']
+    for (const object of [...mine, 'b10/artifact.tar.zst']) await store.create(object, of('x'), signal)
+    const names = async () => (await Array.fromAsync(store.list('b1/', signal))).sort()
+    assert.deepEqual(await names(), mine)
+    for (const object of mine) await store.remove(object, signal)
+    assert.deepEqual(await names(), [])
+    assert.deepEqual(await Array.fromAsync(store.list('none/', signal)), [])
+  })
+
   test(`${name}: an object is never overwritten, and of eight racing creators exactly one wins`, async (t) => {
     const store = await open(t)
     const race = Array.from({ length: 8 }, (_, index) =>

@@ -27,6 +27,7 @@ test('B1: an artifact that is not in the store is told by name, and staged as so
   const said = await releasing
   if (said.code !== 0) {
     // It was away for longer than the node's tries: refused, and taken when it is asked for once more.
+    await story.fleet.conduct('clear', 'build-b', '--reason', 'the artifact is back')
     const again = await story.fleet.conduct('release', 'build-b', '--retry', '--reason', 'the artifact is back')
     assert.equal(again.code, 0, again.stderr)
   }
@@ -47,6 +48,8 @@ test('B6: an altered artifact never gets in: the digest is told, hot stays, and 
   assert.equal(await story.node.hot(), 'build-a')
   assert.deepEqual(story.seen().builds, ['build-a'])
   renameSync(`${artifact}.good`, artifact)
+  const cleared = await story.fleet.conduct('clear', 'build-b', '--reason', 'the artifact is mended')
+  assert.equal(cleared.code, 0, cleared.stderr)
   const again = await story.fleet.conduct('release', 'build-b', '--retry', '--reason', 'the artifact is mended')
   assert.equal(again.code, 0, again.stderr)
   await story.served('build-b')

@@ -91,7 +91,7 @@ schedule: schedule.yaml
   assert.match((await run(['init'], {}, dir).end).stdout, /are there already: nothing was changed/)
   const released = await run(['release'], {}, dir).end
   assert.equal(released.code, 3)
-  assert.match(released.stderr, /does not act on shares, soakSeconds, smoke, gates and schedule of the config/)
+  assert.match(released.stderr, /does not act on schedule of the config/)
 })
 
 test('a Consul that is away is exit 4, and so is a proxy that answers with a page', async (t) => {
@@ -119,7 +119,7 @@ test('--json is one document on stdout for every reading verb, errors too', asyn
   }
   const released = await json('release')
   assert.equal(released.code, 0)
-  assert.deepEqual(Object.keys(released.document), ['app', 'rings', 'rollout', 'lease', 'result'])
+  assert.deepEqual(Object.keys(released.document), ['app', 'rings', 'rollout', 'lease', 'holds', 'result'])
   const { document: status } = await json('status')
   const ring = (status.rings as Record<string, unknown>[])[0]
   assert.deepEqual(Object.keys((ring?.counts ?? {}) as object).sort(), [
@@ -172,7 +172,7 @@ test('on a terminal the view is redrawn in place with colours; NO_COLOR takes on
   const fleet = await conducting(t, { url: agent.url, nodes: 2 })
   await fleet.publish(A)
   await until('the nodes report', async () => (await fleet.conduct('status')).stdout.includes('2 nodes'))
-  const argv = ['release', '--app', 'web', '--consul', agent.url]
+  const argv = ['release', '--app', 'web', '--consul', agent.url, '--config', join(fleet.dir, 'hotcold.yaml')]
   const live = await run(argv, {}, '/', { isTTY: true, columns: 100 }).end
   assert.equal(live.code, 0)
   assert.match(live.stderr, /\u001b\[\d+A\u001b\[0J/, 'it goes up and draws again')

@@ -64,7 +64,8 @@ test('a build that fails is rolled back by itself: exit 1, the node and its reas
   const refused = await fleet.conduct('release', C)
   assert.equal(refused.code, 3)
   assert.match(refused.stderr, /c-build is under quarantine by conduct/)
-  assert.match(refused.stderr, /Try: conduct release BUILD --retry/)
+  assert.match(refused.stderr, /Try: conduct clear BUILD --reason WHY lifts the quarantine/)
+  assert.equal((await fleet.conduct('release', C, '--retry')).code, 3, 'another try lifts nothing')
   const reflex = await fleet.conduct('rollback')
   assert.equal(reflex.code, 0)
   assert.match(reflex.stdout, /was rolled back already, by itself/)
@@ -170,7 +171,7 @@ test('A23: the lease of a driver that died is waited for, and the release then g
   assert.equal(note.rollout, rollout.id, 'the lease names the rollout that it was taken for')
 })
 
-test('rings are released one after the other, in the order of the customary path', async (t) => {
+test('rings are released one after the other, in the order of the customary path, and staged when the one before begins', async (t) => {
   const { url } = await startConsul(t)
   const fleet = await conducting(t, { url, nodes: 2, rings: ['production', 'staging'] })
   await fleet.publish(A)
@@ -184,5 +185,5 @@ test('rings are released one after the other, in the order of the customary path
   const orders = history
     .toReversed()
     .flatMap(({ event, facts }) => (event === 'ordered' ? [`${facts.ring} ${facts.kind}`] : []))
-  assert.deepEqual(orders, ['staging stage', 'staging raise', 'production stage', 'production raise'])
+  assert.deepEqual(orders, ['staging stage', 'production stage', 'staging raise', 'production raise'])
 })

@@ -36,6 +36,7 @@ function changing(store: BuildStore, change: (bytes: Uint8Array, read: number) =
   return {
     find: (name, signal) => store.find(name, signal),
     create: (name, body, signal) => store.create(name, body, signal),
+    list: (prefix, signal) => store.list(prefix, signal),
     remove: (name, signal) => store.remove(name, signal),
     async *read(name, options, signal) {
       const isArtifact = name.includes('artifact')

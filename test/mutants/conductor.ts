@@ -37,4 +37,28 @@ export const CONDUCTOR: readonly Mutant[] = [
     replace: 'if (busy.length < 0) {',
     test: [PLAN, 'nobody runs the build before everybody has it in cold'],
   },
+  {
+    id: 'hold-check',
+    guard: 'No advance overtakes a hold of the line',
+    without: 'the check of the hold key in the transaction',
+    file: 'adapters/consul/change.ts',
+    find: 'if (change.advances === true)',
+    replace: 'if (change.advances === undefined)',
+    test: [
+      'test/contract/consul-aside.test.ts',
+      'real Consul: a hold that was put on meanwhile refuses what advances, and lets everything else by',
+    ],
+  },
+  {
+    id: 'silence',
+    guard: 'A silent node is no success, however few they are',
+    without: 'the wait for silent nodes',
+    file: 'conductor/core/forward.ts',
+    find: 'if (silent.length > 0) {',
+    replace: 'if (silent.length > placed.length) {',
+    test: [
+      'test/unit/conductor-verbs.test.ts',
+      'one silent node of ten keeps a rollout from its end; waived it blocks nothing, and is still counted',
+    ],
+  },
 ]

@@ -1,5 +1,8 @@
 // Owns calling `conduct` as a function, against a ring of nodes that live in this process and report by the real status sink.
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { TestContext } from 'node:test'
+import { stringify } from 'yaml'
 import { catalog } from '#adapters/consul/catalog.ts'
 import { type ConsulClient, connectConsul } from '#adapters/consul/client.ts'
 import { targetFeed } from '#adapters/consul/feed.ts'
@@ -7,12 +10,14 @@ import { ledger } from '#adapters/consul/ledger.ts'
 import { locks } from '#adapters/consul/locks.ts'
 import { statusSink } from '#adapters/consul/sink.ts'
 import { systemClock } from '#adapters/runtime/clock.ts'
+import { CUSTOMARY_RINGS } from '#conductor/config.ts'
 import { main, type World } from '#conductor/main.ts'
 import type { BuildId, Name } from '#fleet/build.ts'
 import type { CatalogEntry, Logger, StatusSink } from '#fleet/ports.ts'
 import { readBare, targetOfBare } from '#fleet/target.ts'
 import { readTarget } from '#fleet/wire.ts'
 import { APP, digestFor, RING, SimNode, settledOn } from './rollout-sim.ts'
+import { tmp } from './tmp.ts'
 
 const quiet: Logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
 
@@ -39,6 +44,8 @@ export interface Conducting {
   readonly broken: Set<string>
   conduct(...argv: readonly string[]): Promise<Said>
   start(...argv: readonly string[]): Running
+  /** Where its config lies, and commands of its plan are looked for. */
+  readonly dir: string
   publish(build: BuildId, more?: Partial<CatalogEntry>): Promise<void>
   put(ring: string, value: string): Promise<void>
   get(ring: string): Promise<string | null>
@@ -69,8 +76,7 @@ class LiveNode extends SimNode {
         (bare === null && target.generation === this.accepted.generation)
       )
         return
-      if (this.phase === 'parked' && target.build !== this.accepted.build) this.phase = 'idle'
-      this.accepted = target
+      this.accept(target)
     } catch {
       // Last good kept, as a puller does.
     }
@@ -99,6 +105,9 @@ export async function conducting(
     readonly nodes: number
     readonly rings?: readonly string[]
     readonly init?: boolean
+    readonly env?: Readonly<Record<string, string>>
+    /** More of the config; `plan: null` leaves it without any, so that the customary one counts. Else each ring goes to all of it at once. */
+    readonly config?: Readonly<Record<string, unknown>>
   },
 ): Promise<Conducting> {
   const { url, rings = [RING] } = options
@@ -128,7 +137,11 @@ export async function conducting(
   }
   const store = catalog(client, { app: APP })
   const key = (ring: string) => client.keys(APP).target(ring)
-  const start = (...argv: readonly string[]): Running => run([...argv, '--app', APP, '--consul', url])
+  const dir = await tmp(t, 'conducting')
+  const file = join(dir, 'hotcold.yaml')
+  await writeFile(file, stringify(configOf(rings, options.config ?? {})))
+  const env = { ...options.env, HOTCOLD_CONFIG: file }
+  const start = (...argv: readonly string[]): Running => run([...argv, '--app', APP, '--consul', url], env)
   return {
     client,
     nodes,
@@ -136,6 +149,7 @@ export async function conducting(
     ledger: book,
     locks: locks(client, { app: APP }),
     start,
+    dir,
     conduct: (...argv) => start(...argv).end,
     publish: (build, more = {}) => store.put({ ...entryOf(build), ...more }, 0, stop.signal),
     put: (ring, value) => client.put(key(ring), new TextEncoder().encode(value), stop.signal),
@@ -145,6 +159,14 @@ export async function conducting(
     },
     delete: async (ring) => void (await client.delete(key(ring), stop.signal)),
   }
+}
+
+/** In the order of the customary path, as without a config. */
+function configOf(rings: readonly string[], { plan, ...more }: Readonly<Record<string, unknown>>) {
+  if (plan === null) return { app: APP, ...more }
+  if (plan !== undefined) return { app: APP, plan, ...more }
+  const customary = CUSTOMARY_RINGS.filter((ring) => rings.includes(ring))
+  return { app: APP, rings: [...customary, ...rings.filter((ring) => !customary.includes(ring as Name))], ...more }
 }
 
 function shelf() {

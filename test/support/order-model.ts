@@ -1,5 +1,6 @@
 // Owns the world of the order search: every sequence of target writes that the protocol allows, and what they mean by the letter of it.
 import { createHash } from 'node:crypto'
+import { type Letter, letterOf, placeByLetter } from '#conductor/sim/letter.ts'
 import type { BuildId, Digest, Name } from '#fleet/build.ts'
 import { ALL, type Target } from '#fleet/target.ts'
 import { type Order, readOrder, writeTarget } from '#fleet/wire.ts'
@@ -43,11 +44,6 @@ export interface History {
   readonly ledger: Ledger
   /** Writes by hand so far. */
   readonly byHand: number
-}
-
-/** The place of a node by the letter of the contract, worked out in another way than production does. */
-function placeByLetter(salt: string, node: string): number {
-  return Number.parseInt(createHash('sha256').update(`${salt}/${node}`).digest('hex').slice(0, 8), 16)
 }
 
 function target(fields: Partial<Target> & { generation: number; build: BuildId | null }): Target {
@@ -183,35 +179,7 @@ export function handWrites(history: History): readonly History[] {
   return [...writes, { ...history, entries: [...history.entries, again], byHand: history.byHand + 1 }]
 }
 
-/** What an order says to one node, by the letter of section 6; production's `wants` must never say more. */
-export interface Letter {
-  /** Builds that the node may begin to run because of it. */
-  readonly mayStart: readonly BuildId[]
-  /** Builds that it may go on running when it runs them already. */
-  readonly mayStay: readonly BuildId[]
-  /** Builds that it may bring into cold. */
-  readonly mayStage: readonly BuildId[]
-  /** Whether it must come to rest on one of `mayStay` when it hears nothing more. */
-  readonly moves: boolean
-}
-
-const some = (...builds: readonly (BuildId | null)[]) => builds.filter((build) => build !== null)
-
-export function letterOf(entry: Entry, node: NodeName): Letter {
-  const { order } = entry
-  if (order.kind === 'bare') {
-    const named = [order.bare.build]
-    return { mayStart: named, mayStay: named, mayStage: named, moves: true }
-  }
-  const { build, fallback, cutoff, salt, recall } = order.target
-  if (build === null) return { mayStart: [], mayStay: [], mayStage: [], moves: false }
-  const below = placeByLetter(salt, node) < cutoff
-  if (recall) {
-    const back = some(fallback)
-    return { mayStart: back, mayStay: below ? some(build, fallback) : back, mayStage: back, moves: fallback !== null }
-  }
-  const mayStage = some(build, fallback)
-  if (below) return { mayStart: [build], mayStay: [build], mayStage, moves: true }
-  if (fallback === null) return { mayStart: [], mayStay: [], mayStage, moves: false }
-  return { mayStart: [fallback], mayStay: [fallback], mayStage, moves: true }
+/** What the order of an entry says to a node, by the letter of section 6. */
+export function letterFor({ order }: Entry, node: NodeName): Letter {
+  return letterOf(order, order.kind === 'record' ? placeByLetter(order.target.salt, node) : 0)
 }

@@ -18,7 +18,7 @@ import {
   FRESH,
   type History,
   handWrites,
-  letterOf,
+  letterFor,
   manifestOf,
   NODES,
   type NodeName,
@@ -188,7 +188,7 @@ class Search<node> {
   /** The one place where exposure begins: every deed is held to what the order in force says to this node. */
   #book(history: History, reader: Reader<node>, entry: Entry, deed: Deed<node>): Reader<node> {
     const { stages, starts, node } = deed
-    const letter = letterOf(entry, this.#name)
+    const letter = letterFor(entry, this.#name)
     if (stages !== null && !letter.mayStage.includes(stages)) {
       this.#report(history, reader, `stages ${stages}, which ${words(entry)} does not ask of it`)
     }
@@ -202,7 +202,7 @@ class Search<node> {
   #checkRest(history: History, reader: Reader<node>, entry: Entry, order: Ordered): void {
     const newest = Math.max(...history.entries.map((one) => one.rank))
     if (entry.rank < newest) return
-    const { moves, mayStay } = letterOf(entry, this.#name)
+    const { moves, mayStay } = letterFor(entry, this.#name)
     const hot = this.#kind.hot(reader.node)
     if (!moves || mayStay.some((build) => build === hot || this.#kind.declines(reader.node, build, order.target)))
       return

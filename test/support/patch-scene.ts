@@ -26,6 +26,7 @@ export function counted(store: BuildStore): { readonly store: BuildStore; readon
       return store.read(name, options, signal)
     },
     create: (name, body, signal) => store.create(name, body, signal),
+    list: (prefix, signal) => store.list(prefix, signal),
     remove: (name, signal) => store.remove(name, signal),
   }
   return { store: counting, read }

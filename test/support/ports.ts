@@ -170,6 +170,7 @@ export const note = (holder: string): LeaseNote => ({
   holder,
   since: '2026-11-22T16:04:30.120Z',
   rollout: null,
+  build: null,
   reason: 'test',
 })
 

@@ -1,12 +1,12 @@
 // Owns a simulated ring under the production `plan`, `reduce` and `wants`: nodes that obey late, fail, fall silent and join.
 
 import { execution } from '#conductor/core/execution.ts'
-import { ALWAYS_OPEN, NO_SIGNALS, type Plan, plan } from '#conductor/core/plan.ts'
+import { ALWAYS_OPEN, NO_SIGNALS, type Plan, plan, type Signals } from '#conductor/core/plan.ts'
 import { beginRollout, isOver, reduce } from '#conductor/core/reduce.ts'
 import type { FleetView, Policy } from '#conductor/core/standing.ts'
 import type { BuildId, Digest, Name } from '#fleet/build.ts'
 import type { NodeStatus, Phase, Refusal } from '#fleet/node-status.ts'
-import type { Rollout } from '#fleet/rollout.ts'
+import type { Rollout, Stage } from '#fleet/rollout.ts'
 import type { RosterNode } from '#fleet/roster.ts'
 import { ALL, place, type Target, wants } from '#fleet/target.ts'
 
@@ -65,12 +65,20 @@ export class SimNode {
     this.said = this.status()
   }
 
+  /** Takes an order; a higher attempt at what it refuses ends the refusal. */
+  accept(order: Target): void {
+    const another = order.recall || order.build !== this.accepted.build || order.attempt > this.accepted.attempt
+    if (this.phase === 'parked' && another) this.phase = 'idle'
+    if (order.attempt > this.accepted.attempt && this.refusal?.build === order.build) this.refusal = null
+    this.accepted = order
+  }
+
   /** What it would say of itself now. */
   status(): NodeStatus {
     const { phase, hot, cold, refusal } = this
-    const { generation, rollout } = this.accepted
+    const { generation, rollout, attempt } = this.accepted
     const names = { app: APP, ring: RING, node: this.name }
-    const rest = { armed: true, attempt: 1, at: '', troubles: [], progress: null }
+    const rest = { armed: true, attempt, at: '', troubles: [], progress: null }
     return { ...names, ...rest, phase, hot, cold, generation, rollout, refusal }
   }
 
@@ -155,6 +163,11 @@ export class Simulation {
   readonly writes: Written[] = []
   readonly policy: Policy
   now = 1_000_000
+  signals: Signals = NO_SIGNALS
+  /** How a smoke test ends; null: it still runs. */
+  smoke: { readonly passed: boolean; readonly message: string } | null = { passed: true, message: 'exit 0' }
+  /** How often one was run to its end. */
+  smoked = 0
 
   constructor(
     options: {
@@ -163,10 +176,11 @@ export class Simulation {
       hot: BuildId | null
       cold: BuildId | null
       build: BuildId
+      stages?: readonly Omit<Stage, 'ring'>[]
     } & Partial<Policy>,
   ) {
-    const { maxUnavailable = 33, failureBudget = 10, waveMs = 60_000, allAtOnce = false } = options
-    this.policy = { maxUnavailable, failureBudget, waveMs, allAtOnce }
+    const { maxUnavailable = 33, failureBudget = 10, waveMs = 60_000, allAtOnce = false, rings = {} } = options
+    this.policy = { maxUnavailable, failureBudget, waveMs, allAtOnce, rings }
     this.order = options.before
     const { hot, cold } = options
     this.nodes = Array.from({ length: options.nodes }, (_, i) => new SimNode(`node-${i}`, options.before, hot, cold))
@@ -179,7 +193,7 @@ export class Simulation {
       by: 'ana',
       reason: 'test',
       at: new Date(this.now).toISOString(),
-      stages: [{ ring: RING, share: 100 }],
+      stages: (options.stages ?? [{ share: 100 }]).map((stage) => ({ ring: RING, ...stage })),
       fallbacks: { [RING]: back === null ? null : { build: back, manifest: digestFor(back) } },
       attempt: 1,
       activation: null,
@@ -198,7 +212,7 @@ export class Simulation {
   }
 
   plan(): Plan {
-    return plan(this.rollout, this.view(), NO_SIGNALS, ALWAYS_OPEN, this.now)
+    return plan(this.rollout, this.view(), this.signals, ALWAYS_OPEN, this.now)
   }
 
   /** One turn of the conductor: plan, and write what was planned. */
@@ -208,6 +222,10 @@ export class Simulation {
     for (const event of events) {
       if (event.type === 'ordered') this.write(event.order.kind, event.order.target)
       this.rollout = reduce(this.rollout, event)
+    }
+    if (next.action.type === 'smoke' && this.smoke !== null) {
+      this.smoked += 1
+      this.rollout = reduce(this.rollout, { type: 'smoked', ...this.smoke })
     }
     return next
   }
@@ -234,9 +252,7 @@ export class Simulation {
 
   deliver(node: SimNode): void {
     if (this.order.generation <= node.accepted.generation) return
-    const another = this.order.recall || this.order.build !== node.accepted.build
-    if (node.phase === 'parked' && another) node.phase = 'idle'
-    node.accepted = this.order
+    node.accept(this.order)
   }
 
   /** Everybody hears, works and says, conductor included, until the rollout is over. */

@@ -94,7 +94,7 @@ test('each refusal of a release names its fact', () => {
   const bad = [entry(C, { quarantine: { by: 'conduct', reason: 'failed', at: '' } }), entry(B), entry(A)]
   assert.equal(over({}, record(order), { builds: bad }), 'BUILD_QUARANTINED')
   assert.equal(over({ build: null }, record(order), { builds: bad }), 'already', 'the newest that may be released is B')
-  assert.equal(over({ retry: true }, record(order), { builds: bad }), 'begin')
+  assert.equal(over({ retry: true }, record(order), { builds: bad }), 'BUILD_QUARANTINED', 'only clear lifts it')
   assert.equal(over({}, record(order), { rings: [ring(record(order), B, 0)] }), 'RING_EMPTY')
   assert.equal(
     codeOf(startRelease(wish, facts({ kind: 'gone' }, null, { rings: [ring({ kind: 'gone' }, null, 0)] }))),
@@ -155,7 +155,7 @@ test('an open rollout is gone on with, and no other build comes between', () => 
   assert.equal(codeOf(startRelease({ ...wish, build: A }, open)), 'ROLLOUT_OPEN')
   assert.equal(codeOf(startRelease({ ...wish, build: A, adopt: true }, open)), 'ROLLOUT_OPEN', 'not even with --adopt')
   const recalling = reduce(sim.rollout, { type: 'recallBegun', cause: 'operator', outcome: '' })
-  assert.equal(codeOf(startRelease(wish, facts(record(sim.order), recalling))), 'ROLLOUT_OPEN')
+  assert.equal(codeOf(startRelease(wish, facts(record(sim.order), recalling))), 'ROLLOUT_RECALLING')
   const hold = { by: 'conduct', code: 'orphan-write', reason: 'eve wrote', at: '' }
   const held = reduce(sim.rollout, { type: 'held', hold })
   const byHand = record({ ...settledOn(A, null), generation: 70, by: 'eve' })

@@ -1,11 +1,13 @@
 // Owns the proof of the wire: what is believed of the bytes of a record, and with which code the rest is refused.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { SLACK, stagesOf } from '#conductor/core/route.ts'
 import type { BuildId, Digest, Name } from '#fleet/build.ts'
 import { FleetError } from '#fleet/errors.ts'
 import { PHASES } from '#fleet/node-status.ts'
+import type { Rollout } from '#fleet/rollout.ts'
 import { ALL, type Target } from '#fleet/target.ts'
-import { readOrder, readRollout, readStatus, readTarget, writeStatus, writeTarget } from '#fleet/wire.ts'
+import { readOrder, readRollout, readStatus, readTarget, writeRollout, writeStatus, writeTarget } from '#fleet/wire.ts'
 import { fc } from '#test/support/properties.ts'
 
 const here = { app: 'web', ring: 'production' }
@@ -182,4 +184,31 @@ test('a rollout with a share that has no end, or is no share, is rejected: it co
     codeOf(() => readRollout(of('12.5'))),
     'accepted',
   )
+})
+
+test('a rollout of an older program is read without wishes of its stages; one of this program comes back as it was written, the plan of Slack well below 8 KiB', () => {
+  const ref = { build: 'b1', manifest: digest }
+  const old = {
+    ...{ v: 1, app: 'web', id: 'r', ...ref, by: 'ana', reason: '', startedAt: '', endedAt: null, phase: 'advancing' },
+    ...{ stages: [{ ring: 'production', share: 100 }], stage: 0, fallbacks: {}, hold: null, outcome: null },
+    generations: {},
+  }
+  const read = readRollout(bytes(JSON.stringify(old)))
+  assert.deepEqual([read.stages, read.progress, read.prestage], [[{ ring: 'production', share: 100 }], null, {}])
+  const rings = SLACK.map(({ ring }) => ring)
+  const [first, ...others] = stagesOf({ steps: SLACK, slotMinutes: 40 }, rings)
+  assert.ok(first)
+  const rollout: Rollout = {
+    ...read,
+    stages: [
+      { ...first, smoke: ['./smoke.sh'], smokeSeconds: 9, gates: [], approval: 'manual', barrier: true },
+      ...others,
+    ],
+    progress: { begunAt: 't', movedAt: null, convergedAt: 't', smoke: { passed: true, message: 'exit 0' } },
+    promoted: 0,
+    prestage: { canary: 'start' },
+  }
+  const written = writeRollout(rollout)
+  assert.ok(written.byteLength < 2_000, `${written.byteLength} bytes`)
+  assert.deepEqual(readRollout(written), rollout)
 })

@@ -1,5 +1,6 @@
 // Owns what the drain kinds have in common: one reading that says idle, or says what is still going on.
-import type { Clock, Logger, WatchFolder } from '#fleet/ports.ts'
+import type { WatchFolder } from '#fleet/node-ports.ts'
+import type { Clock, Logger } from '#fleet/ports.ts'
 import type { HookEnvironment } from '../hooks.ts'
 
 /** Reads how busy the application is. Freed once the drain is over. */

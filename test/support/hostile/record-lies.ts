@@ -38,6 +38,7 @@ const rollout = {
   ...{ stages: [{ ring: 'production', share: 50 }], stage: 0, fallbacks: { production: REF, canary: null } },
   ...{ hold: { by: 'ana', code: 'HELD', reason: 'r', at: 'now' }, outcome: null, generations: { production: 5 } },
   ...{ marks: { production: mark }, cause: null, attempt: 1, activation: null, adopt: false, there: ['canary'] },
+  ...{ waivers: [{ node: 'n-1', by: 'ana', reason: 'r', at: 'now' }], commander: 'ben', promoted: 1, back: true },
 }
 const status = {
   ...{ v: 1, app: 'web', ring: 'production', node: 'n-1', phase: 'idle', hot: 'b2', cold: null, armed: true },
@@ -61,7 +62,7 @@ export const KINDS = {
   catalog: { honest: entry, read: wire.readCatalogEntry, write: wire.writeCatalogEntry, refusals: RECORD },
   rollout: { honest: rollout, read: wire.readRollout, write: wire.writeRollout, refusals: RECORD },
   lease: {
-    honest: { v: 1, holder: 'ana', since: 'now', rollout: null, reason: 'r' },
+    honest: { v: 1, holder: 'ana', since: 'now', rollout: null, build: null, reason: 'r' },
     read: wire.readLeaseNote,
     write: wire.writeLeaseNote,
     refusals: RECORD,
