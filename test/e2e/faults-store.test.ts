@@ -17,10 +17,13 @@ async function beforeArtifactFault(t: TestContext): Promise<{ story: Story; arti
   return { story, artifact: join(story.store, 'build-b/artifact.tar.zst') }
 }
 
-test('B1: an artifact that is not in the store is told by name, and staged as soon as it is there', async (t) => {
+test('B1: an artifact that is not in the store is told by name before anything is written, and by nodes; staged as soon as it is there', async (t) => {
   const { story, artifact } = await beforeArtifactFault(t)
   renameSync(artifact, `${artifact}.away`)
-  const releasing = story.release('build-b')
+  const refused = await story.release('build-b')
+  assert.equal(refused.code, 3, refused.stderr)
+  assert.match(refused.stderr, /build-b/)
+  const releasing = story.release('build-b', '--force', 'store')
   assert.match(await story.told('STORE_MISSING'), /build-b/)
   assert.equal(await story.node.hot(), 'build-a')
   renameSync(`${artifact}.away`, artifact)

@@ -167,7 +167,7 @@ test('F12: one silent node: the release cannot succeed, names it and waits; a wa
 test('retry asks the nodes that failed once more: only they move, and a second retry has nothing to do', async (t) => {
   const fleet = await onA(t, 4)
   const config = join(await tmp(t, 'conduct'), 'hotcold.yaml')
-  await writeFile(config, 'failureBudget: 50%\n')
+  await writeFile(config, 'rings: [production]\nfailureBudget: 50%\n')
   fleet.broken.add(B)
   const release = fleet.start('release', B, '--config', config)
   const failed = await until('a node refuses it', () => fleet.nodes.find(({ refusal }) => refusal?.build === B))

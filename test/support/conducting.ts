@@ -82,17 +82,22 @@ class LiveNode extends SimNode {
     }
   }
 
+  private saying: Promise<void> = Promise.resolve()
+
   async say(ring: Name, signal: AbortSignal): Promise<void> {
     const status = { ...this.status(), ring, at: new Date().toISOString() }
     const { at: _at, ...rest } = status
     if (this.silent || JSON.stringify(rest) === this.last) return
-    await this.sink.publish(status, signal)
+    this.saying = this.sink.publish(status, signal)
+    await this.saying
     this.last = JSON.stringify(rest)
   }
 
   /** Dies: its session ends, its last status stays. */
   async die(): Promise<void> {
     this.silent = true
+    // Words that are on their way would give it a session again.
+    await this.saying.catch(() => undefined)
     await this.sink.close()
   }
 }

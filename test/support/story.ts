@@ -26,7 +26,7 @@ export interface Story {
   publish(build: string, change?: (dir: string) => void): Promise<void>
   /** Publishes and releases the first build and starts the application and its visitor on it. */
   begin(build: string): Promise<void>
-  release(build: string): Promise<Ran>
+  release(build: string, ...more: readonly string[]): Promise<Ran>
   /** Waits until the node's status tells of `code`, as a trouble or as its refusal; the sentence. */
   told(code: string): Promise<string>
   seen(): Seen
@@ -115,7 +115,8 @@ export async function startStory(
       seen = visit(t, () => app.page())
       await until('the visitor has a first answer', () => seen().answers > 0)
     },
-    release: (build) => fleet.conduct('release', build, '--reason', 'a fault story', '--timeout', '180s'),
+    release: (build, ...more) =>
+      fleet.conduct('release', build, '--reason', 'a fault story', '--timeout', '180s', ...more),
     told: (code) =>
       until(`the status tells of ${code}`, async () => {
         const raw = await consul.kv.get(`hotcold/v1/web/production/nodes/${node.name}`)
