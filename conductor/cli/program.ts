@@ -12,6 +12,7 @@ import { rollback } from './rollback.ts'
 import { releaseInPlace } from './supersede.ts'
 import { builds, init, status } from './verbs.ts'
 import { watch } from './watch.ts'
+import { why } from './why.ts'
 import type { Bench } from './world.ts'
 
 /** Options of every verb, and of those that change something. */
@@ -234,6 +235,11 @@ function createProgram(invoke: (invocation: Invocation) => void, streams: Output
   verb('watch', watched, (bench, options) =>
     watch(bench, { nodes: options.nodes === true, timeoutMs: options.timeout ?? WATCH_MS }),
   )
+
+  const explained = reading(program.command('why'))
+    .argument('[node]', 'a node (default: the rollout, and every ring and node that stands or waits)')
+    .description('say why it stands or waits: one reason, its evidence, what happens next and when, what to type')
+  verb('why', explained, (bench, _options, [node]) => why(bench, { node: node ?? null }))
 
   addEvidence({ program, verb, reading, changing, count, duration, buildId, append })
 

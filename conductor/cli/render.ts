@@ -1,6 +1,7 @@
 // Owns how the picture of an app looks to a person: rings, counts, nodes, and sentences for what is wrong.
 
 import type { NodePicture, Picture, RingPicture, RolloutPicture } from '#conductor/core/picture.ts'
+import { rolloutWhy } from '#conductor/core/why-rollout.ts'
 import { formatBytes } from '#fleet/duration.ts'
 import type { Because } from '#fleet/rollout.ts'
 import { type Counts, NODE_STATES, type NodeState } from '#fleet/roster.ts'
@@ -33,7 +34,8 @@ export function renderPicture(
   options: { nodes: boolean },
 ): readonly string[] {
   const lines = picture.rings.flatMap((ring) => [...renderRing(picture.app, ring, paint, nowMs, options.nodes), ''])
-  if (picture.rollout !== null) lines.push(...renderRollout(picture.rollout, paint, nowMs))
+  if (picture.rollout !== null)
+    lines.push(...renderRollout(picture.rollout, paint, nowMs), ...renderNext(picture, nowMs))
   else lines.push('Nothing has been released yet.')
   if (picture.lease !== null) {
     const { holder, since, reason } = picture.lease
@@ -47,6 +49,12 @@ export function renderPicture(
     lines.push(`${paint.red('!')} ${what} by ${plain(by)}${when}${since}: ${plain(reason)}. ${lift} lifts it.`)
   }
   return lines
+}
+
+/** What happens next to a rollout that waits, and what to type. */
+export function renderNext(picture: Picture, nowMs: number): readonly string[] {
+  const { waits, code, next, command } = rolloutWhy(picture, nowMs)
+  return waits ? [`  Next (${code}): ${plain(next)}. Type: ${plain(command)}`] : []
 }
 
 function renderRing(app: string, ring: RingPicture, paint: Paint, nowMs: number, all: boolean): readonly string[] {

@@ -1,8 +1,10 @@
 // Owns `conduct watch`: the picture of an app, live, until the person has seen enough.
 import type { Picture } from '#conductor/core/picture.ts'
+import { rolloutWhy } from '#conductor/core/why-rollout.ts'
 import { follow } from './follow.ts'
 import { renderPicture } from './render.ts'
 import { plain } from './reporter.ts'
+import { listed } from './words.ts'
 import type { Bench } from './world.ts'
 
 /** On a terminal redrawn in place; elsewhere a line per change, and with `--json` a document per line. Ctrl-C is its normal end. */
@@ -17,7 +19,7 @@ export async function watch(
       report.draw([...renderPicture(picture, report.paintAside, clock.now(), options), '', 'Ctrl-C ends.'])
       return false
     }
-    const said = report.json ? JSON.stringify(picture) : picture.rings.map(lineOf).join('\n')
+    const said = report.json ? JSON.stringify(picture) : [...picture.rings.map(lineOf), ...waiting(picture)].join('\n')
     if (said !== last) report.result(said)
     last = said
     return false
@@ -29,6 +31,13 @@ export async function watch(
   }
   report.settle()
   return 0
+}
+
+/** By code alone: how much of a soak is left is no news every second. */
+function waiting(picture: Picture): readonly string[] {
+  const { about, title, code, nodes, command, waits } = rolloutWhy(picture, 0)
+  const who = nodes.length === 0 ? '' : `: ${listed(nodes)}`
+  return waits ? [`rollout ${about}: ${title}${who} (${code}); type: ${plain(command)}`] : []
 }
 
 function lineOf({ ring, target, trouble, counts }: Picture['rings'][number]): string {

@@ -65,6 +65,8 @@ export interface StagePicture {
   readonly soakSeconds: number
   /** Null before its soak has begun, and when the rollout is over. */
   readonly soakLeftSeconds: number | null
+  /** Until its progress deadline puts it on hold; null where none counts. */
+  readonly deadlineSeconds: number | null
   readonly smoke: { readonly passed: boolean; readonly message: string } | null
 }
 
@@ -82,6 +84,8 @@ export interface RolloutPicture {
   readonly startedAt: string
   readonly endedAt: string | null
   readonly outcome: string | null
+  /** What made it turn back or end: `operator`, or the code of our own verdict. */
+  readonly cause: string | null
   /** What the gates of the stage in hand said last. */
   readonly gates: readonly GateMark[]
   readonly because: readonly Because[]
@@ -141,25 +145,9 @@ function pictureRing(view: RingView, rollout: Rollout | null, builds: readonly C
     trouble: troubleOf(view, rollout),
     counts: countNodes(nodes, counted),
     nodes: nodes.map((node) => {
-      const { phase, hot, cold, armed, generation, refusal, troubles, progress, at } = node.status
-      const state = stateOf(node, counted)
-      const { silent } = node
+      const { app: _app, ring: _ring, rollout: _rollout, attempt: _attempt, ...said } = node.status
       const waived = waiverOf(rollout, node.status.node)
-      return {
-        node: node.status.node,
-        phase,
-        state,
-        hot,
-        cold,
-        armed,
-        generation,
-        refusal,
-        silent,
-        troubles,
-        progress,
-        at,
-        waived,
-      }
+      return { ...said, state: stateOf(node, counted), silent: node.silent, waived }
     }),
   }
 }
@@ -265,6 +253,7 @@ function pictureRollout(rollout: Rollout, seen: Seen): RolloutPicture {
     startedAt,
     endedAt,
     outcome,
+    cause: rollout.cause ?? null,
     gates: rollout.verdicts ?? [],
     because: becauseOf(rollout, seen),
     commander: rollout.commander ?? by,
@@ -273,10 +262,15 @@ function pictureRollout(rollout: Rollout, seen: Seen): RolloutPicture {
 }
 
 function soakOf(rollout: Rollout, now: number): Omit<StagePicture, 'index' | 'of' | 'ring' | 'share'> {
+  const { soakSeconds = 0, progressSeconds = 0 } = rollout.stages[rollout.stage] ?? {}
   const leftMs = isSoaking(rollout) ? soakLeftMs(rollout, now) : null
+  const movedAt = rollout.progress?.movedAt ?? null
+  const counts = progressSeconds > 0 && movedAt !== null && rollout.phase !== 'recalling' && !isOver(rollout)
+  const dueMs = counts ? Date.parse(movedAt) + progressSeconds * 1_000 - now : null
   return {
-    soakSeconds: rollout.stages[rollout.stage]?.soakSeconds ?? 0,
+    soakSeconds,
     soakLeftSeconds: leftMs === null ? null : Math.ceil(leftMs / 1_000),
+    deadlineSeconds: dueMs === null ? null : Math.max(0, Math.ceil(dueMs / 1_000)),
     smoke: rollout.progress?.smoke ?? null,
   }
 }

@@ -8,6 +8,7 @@ import { RESULTS, readResults } from '#bench/kit/result.ts'
 import { MACHINE_DOC, machineDoc } from '#test/support/machine-doc.ts'
 import { filesMatching, PROJECT, readText } from '#test/support/source.ts'
 import { VERBS_DOC, verbsDoc } from '#test/support/verbs-doc.ts'
+import { WHY_DOC, whyDoc } from '#test/support/why-doc.ts'
 
 const documents = (): readonly string[] => filesMatching('*.md', 'docs/**/*.md')
 
@@ -28,6 +29,10 @@ test('the diagram of a node is printed from the table it runs by', () => {
 
 test('what an operator may do is printed from the table that decides it', () => {
   assert.equal(readText(VERBS_DOC), verbsDoc(), 'stale: npm run docs')
+})
+
+test('why a rollout, a ring or a node stands or waits is printed from the tables that conduct why tells it by', () => {
+  assert.equal(readText(WHY_DOC), whyDoc(), 'stale: npm run docs')
 })
 
 test('the page of figures is printed from the results that are kept', () => {
