@@ -174,6 +174,8 @@ export class Campaign {
     const pairs = Math.max(1, Math.round(PAIRS / this.#options.every))
     const work: (() => Promise<Outcome>)[] = []
     for (const [name, operationName] of MATRIX) {
+      // A third death in one phase gives the order up, as it must (failures D6): no second and third one where the state begins with one.
+      if (name === 'halfway' && operationName !== 'rollback') continue
       const { state, operation, steps } = await this.#case('ext4', name, operationName)
       for (let pair = 0; pair < pairs; pair += 1) {
         const at = 1 + Math.floor(this.#random() * steps.length)
