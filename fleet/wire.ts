@@ -2,6 +2,7 @@
 import * as v from 'valibot'
 import { type ErrorCode, FleetError } from './errors.ts'
 import type { LineHold } from './hold.ts'
+import { jsonLevels } from './json-levels.ts'
 import type { NodeStatus } from './node-status.ts'
 import type { CatalogEntry, HistoryEntry, LeaseNote, Pin, Request } from './ports.ts'
 import type { Rollout } from './rollout.ts'
@@ -21,6 +22,8 @@ import {
 
 /** Records stay below this, far under Consul's 512 KiB: a target wakes every node of a ring. */
 const MAX_RECORD_BYTES = 8 * 1024
+/** No record of ours has more than a handful: one that has would end whoever prints it. */
+const MAX_RECORD_LEVELS = 32
 
 /**
  * Turns the bytes of a key into the bytes of a record. Today they are the same; signed records (strict mode) unwrap and check their
@@ -52,10 +55,16 @@ function parseRecord<schema extends v.GenericSchema<unknown, { v: 1 }>>(
   const [bytes, most] = [raw.byteLength, MAX_RECORD_BYTES]
   if (bytes > most) throw new FleetError(codes.invalid, `${what} has ${bytes} bytes, at most ${most} are read`)
   let value: unknown
+  let levels: number
   try {
-    value = JSON.parse(utf8.decode(raw))
+    const text = utf8.decode(raw)
+    value = JSON.parse(text)
+    levels = jsonLevels(text)
   } catch (cause) {
     throw new FleetError(codes.invalid, `${what} is not JSON`, { cause })
+  }
+  if (levels > MAX_RECORD_LEVELS) {
+    throw new FleetError(codes.invalid, `${what} is nested ${levels} deep, at most ${MAX_RECORD_LEVELS} are read`)
   }
   if (
     typeof value === 'object' &&
