@@ -1,7 +1,7 @@
 // Owns how the picture of an app looks to a person: rings, counts, nodes, and sentences for what is wrong.
 
 import type { NodePicture, Picture, RingPicture, RolloutPicture } from '#conductor/core/picture.ts'
-import { rolloutWhy } from '#conductor/core/why-rollout.ts'
+import { isCalm, rolloutWhy } from '#conductor/core/why-rollout.ts'
 import { formatBytes } from '#fleet/duration.ts'
 import type { Because } from '#fleet/rollout.ts'
 import { type Counts, NODE_STATES, type NodeState } from '#fleet/roster.ts'
@@ -51,10 +51,10 @@ export function renderPicture(
   return lines
 }
 
-/** What happens next to a rollout that waits, and what to type. */
-export function renderNext(picture: Picture, nowMs: number): readonly string[] {
-  const { waits, code, next, command } = rolloutWhy(picture, nowMs)
-  return waits ? [`  Next (${code}): ${plain(next)}. Type: ${plain(command)}`] : []
+/** What happens next to a rollout that waits or came back, and what to type. */
+function renderNext(picture: Picture, nowMs: number): readonly string[] {
+  const why = rolloutWhy(picture, nowMs)
+  return isCalm(why) ? [] : [`  Next (${why.code}): ${plain(why.next)}. Type: ${plain(why.command)}`]
 }
 
 function renderRing(app: string, ring: RingPicture, paint: Paint, nowMs: number, all: boolean): readonly string[] {

@@ -1,6 +1,6 @@
 // Owns `conduct watch`: the picture of an app, live, until the person has seen enough.
 import type { Picture } from '#conductor/core/picture.ts'
-import { rolloutWhy } from '#conductor/core/why-rollout.ts'
+import { isCalm, rolloutWhy } from '#conductor/core/why-rollout.ts'
 import { follow } from './follow.ts'
 import { renderPicture } from './render.ts'
 import { plain } from './reporter.ts'
@@ -35,9 +35,10 @@ export async function watch(
 
 /** By code alone: how much of a soak is left is no news every second. */
 function waiting(picture: Picture): readonly string[] {
-  const { about, title, code, nodes, command, waits } = rolloutWhy(picture, 0)
+  const why = rolloutWhy(picture, 0)
+  const { about, title, code, nodes, command } = why
   const who = nodes.length === 0 ? '' : `: ${listed(nodes)}`
-  return waits ? [`rollout ${about}: ${title}${who} (${code}); type: ${plain(command)}`] : []
+  return isCalm(why) ? [] : [`rollout ${about}: ${title}${who} (${code}); type: ${plain(command)}`]
 }
 
 function lineOf({ ring, target, trouble, counts }: Picture['rings'][number]): string {

@@ -137,7 +137,7 @@ export const ROLLOUT_REASONS = table({
     'More nodes failed the build than may',
     QUARANTINES,
     'wave by wave',
-    'conduct history',
+    'conduct status --nodes',
     QUARANTINED,
   ],
   'identity-mismatch': [

@@ -45,6 +45,13 @@ export function rolloutWhy(picture: Picture, nowMs: number): Why {
   })
 }
 
+const CALM: readonly string[] = ['never-released', 'done', 'going-on'] satisfies readonly RolloutReason[]
+
+/** Nothing is to be said of it, nor to be typed. */
+export function isCalm({ code }: Why): boolean {
+  return CALM.includes(code)
+}
+
 function neverReleased(app: string): Why {
   const words = { app, build: '', id: '', ring: '', node: '' }
   const spec = ROLLOUT_REASONS['never-released']

@@ -32,7 +32,11 @@ function journey(events: readonly Told[]): readonly string[] {
   return events.flatMap(({ event, facts }) => {
     if (event === 'ordered') return [`${facts.kind} ${facts.ring} ${facts.exposed} of ${facts.roster}`]
     return ['stage-converged', 'smoke-tested', 'stage-passed', 'held', 'rollback-begun', 'ended'].includes(event)
-      ? [`${event}${facts.ring === undefined ? '' : ` ${facts.ring} ${facts.share}`}`]
+      ? [
+          [event, facts.ring ?? facts.lastRing, facts.share ?? facts.lastShare]
+            .filter((one) => one !== undefined)
+            .join(' '),
+        ]
       : []
   })
 }

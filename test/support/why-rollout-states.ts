@@ -161,7 +161,7 @@ export const ROLLOUT_STATES: readonly WhyState[] = [
     stages: [{ share: 50, approval: 'manual' }, { share: 100 }],
     until: inPhase('waiting'),
   }),
-  state('rollout', 'its failure budget is spent', 'failures-over-budget', /^conduct history$/, {
+  state('rollout', 'its failure budget is spent', 'failures-over-budget', /^conduct status --nodes$/, {
     until: allRunIt,
     rollout: turnedBack('failures-over-budget'),
   }),
@@ -181,7 +181,7 @@ export const ROLLOUT_STATES: readonly WhyState[] = [
     'rollout',
     'its budget was spent, and all is back',
     'failures-over-budget',
-    /^conduct history$/,
+    /^conduct status --nodes$/,
     { healthy: false, until: ENDED },
     { waits: false },
   ),
