@@ -10,9 +10,10 @@ import { stageOf } from '#conductor/core/progress.ts'
 import { isOver, type RolloutEvent } from '#conductor/core/reduce.ts'
 import type { Policy } from '#conductor/core/standing.ts'
 import type { Name } from '#fleet/build.ts'
-import { FleetError } from '#fleet/errors.ts'
-import type { Catalog, Clock, Lease, Ledger, StatusBoard } from '#fleet/ports.ts'
+import { FleetError, isFleetError } from '#fleet/errors.ts'
+import type { AsideWrite, Catalog, Clock, Lease, Ledger, StatusBoard } from '#fleet/ports.ts'
 import type { Because, Rollout } from '#fleet/rollout.ts'
+import { writeCatalogEntry } from '#fleet/wire.ts'
 import type { Place } from './evaluate.ts'
 import { execute, tell } from './execute.ts'
 import { Gating, UNGATED } from './gating.ts'
@@ -144,8 +145,9 @@ async function turn(driving: Driving, rings: readonly Name[], beside: Beside, si
   const heard = events.filter((event) => gating?.isTold(event) !== false)
   const kept = gating?.closing(rollout, next.action, gated, driving.by, at) ?? []
   const told = [...kept, ...tell(rollout, heard, driving.by, at)]
-  const after = (await execute(world, observed.ledger, { rollout, events, told, answered: [] }, signal)) ?? rollout
-  await record(driving, rollout, events, at, signal)
+  const aside = await learned(driving, rollout, events, at, signal)
+  const deed = { rollout, events, told, answered: [], aside }
+  const after = (await execute(world, observed.ledger, deed, signal)) ?? rollout
   // What still holds back the next step is said when nothing is left to do but wait.
   const because = next.action.type === 'rollBack' ? next.because : []
   return seen(observed, after, { action: next.action, because }, driving.policy, true)
@@ -170,28 +172,27 @@ function provedBy(rollout: Rollout, event: RolloutEvent): readonly Name[] {
   return share >= 100 && rollout.marks?.[ring] !== undefined ? [ring] : []
 }
 
-/** What the catalog learns from a rollout: where a build proved good, and that one which failed may not be released again. */
-async function record(
+/**
+ * What the catalog learns from events, as a write of the transaction that records them: where the build proved good, and that one which
+ * failed may not be released again. A driver that dies in between would leave it unsaid, and one without the lease could say it.
+ */
+async function learned(
   { catalog }: Driving,
   rollout: Rollout,
   events: readonly RolloutEvent[],
   at: string,
   signal: AbortSignal,
-): Promise<void> {
-  for (const event of events) {
-    const good = provedBy(rollout, event)
-    const bad = event.type === 'recallBegun' && event.cause !== 'operator'
-    if (good.length === 0 && !bad) continue
-    try {
-      const found = await catalog.find(rollout.build, signal)
-      if (found === null) continue
-      const entry = bad
-        ? { ...found.entry, quarantine: { by: 'conduct', reason: event.outcome, at } }
-        : provedGood(found.entry, good, at)
-      await catalog.put(entry, found.index, signal)
-    } catch (error) {
-      // The catalog is for the next release; this one does not wait for it.
-      if (!isPassing(error)) throw error
-    }
-  }
+): Promise<readonly AsideWrite[]> {
+  const good = events.flatMap((event) => provedBy(rollout, event))
+  const bad = events.flatMap((event) => (event.type === 'recallBegun' && event.cause !== 'operator' ? [event] : []))[0]
+  if (good.length === 0 && bad === undefined) return []
+  const found = await catalog.find(rollout.build, signal).catch((error: unknown) => {
+    // A broken entry is no reason to stay with a build that failed.
+    if (isFleetError(error, 'RECORD_INVALID')) return null
+    throw error
+  })
+  if (found === null) return []
+  const proved = provedGood(found.entry, good, at)
+  const entry = bad ? { ...proved, quarantine: { by: 'conduct', reason: bad.outcome, at } } : proved
+  return [{ key: { kind: 'build', build: rollout.build }, raw: writeCatalogEntry(entry), index: found.index }]
 }
