@@ -49,7 +49,7 @@ export function journeyOf(way: Way): readonly string[] {
   return [...BEGINNING, ...(way === 'good' ? ONWARD : BACK)]
 }
 
-/** Every place on both ways, without whose hand and how: 54. */
+/** Every place on both ways, without fate and successor: 53. */
 function places(): readonly Pick<Point, 'way' | 'at' | 'moment'>[] {
   const around = (way: Way, at: string) =>
     (['before send', 'after commit'] as const).map((moment) => ({ way, at, moment }))
