@@ -98,7 +98,7 @@ test('a release goes ring by ring and share by share; each soaks, is smoke-teste
     'stage-passed production 25',
     'raise production 4 of 4',
     'stage-converged production 100',
-    'ended',
+    'ended production 100',
   ])
   const passed = events.find(({ event, facts }) => event === 'stage-passed' && facts.ring === 'canary')
   assert.ok(Number(passed?.facts.seconds) >= 0.3, 'it soaked')
