@@ -56,6 +56,10 @@ export async function runCourse(
   const before = { swaps: await scene.swaps(), balancer: await scene.balancer.counts() }
   const startedMs = performance.now()
   const load = scene.startLoad({ perSecond: course.perSecond, workMs: WORK_MS })
+  // A node that no visitor has met before its first swap would not be seen to change.
+  await until('every node has answered visitors', async () => {
+    return Object.keys((await load.report()).nodes).length === course.nodes
+  })
   const swaps: SwapSeen[] = []
   let last = { ms: performance.now(), answered: 0 }
   const onNode = async (node: string, build: string): Promise<void> => {
