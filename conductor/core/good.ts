@@ -13,7 +13,7 @@ export function provedGood(entry: CatalogEntry, rings: readonly Name[], at: stri
   return { ...entry, good: { ...entry.good, ...Object.fromEntries(rings.map((ring) => [ring, at])) } }
 }
 
-/** The builds that are good in a ring, the one that proved itself last first: what baselines are taken from. */
+/** The builds that are good in a ring, the one that proved itself last first. */
 export function goodIn(builds: readonly CatalogEntry[], ring: Name): readonly CatalogEntry[] {
   const proved = builds.flatMap((entry) => {
     const at = goodAt(entry, ring)

@@ -3,20 +3,18 @@
 import { goesPast } from '#conductor/core/bypass.ts'
 import { execution } from '#conductor/core/execution.ts'
 import type { GateReader } from '#conductor/core/gates.ts'
-import { provedGood } from '#conductor/core/good.ts'
 import { PAUSED } from '#conductor/core/legality.ts'
 import { ALWAYS_OPEN, type Plan, plan } from '#conductor/core/plan.ts'
-import { stageOf } from '#conductor/core/progress.ts'
-import { isOver, type RolloutEvent } from '#conductor/core/reduce.ts'
+import { isOver } from '#conductor/core/reduce.ts'
 import type { Policy } from '#conductor/core/standing.ts'
 import type { Name } from '#fleet/build.ts'
-import { FleetError, isFleetError } from '#fleet/errors.ts'
-import type { AsideWrite, Catalog, Clock, Lease, Ledger, StatusBoard } from '#fleet/ports.ts'
+import { FleetError } from '#fleet/errors.ts'
+import type { Catalog, Clock, Lease, Ledger, StatusBoard } from '#fleet/ports.ts'
 import type { Because, Rollout } from '#fleet/rollout.ts'
-import { writeCatalogEntry } from '#fleet/wire.ts'
 import type { Place } from './evaluate.ts'
 import { execute, tell } from './execute.ts'
 import { Gating, UNGATED } from './gating.ts'
+import { learned } from './learning.ts'
 import { Bell, isPassing, type Observation, observe } from './observe.ts'
 import { OrphanWatch } from './orphans.ts'
 import { answerRequests } from './requests.ts'
@@ -145,7 +143,7 @@ async function turn(driving: Driving, rings: readonly Name[], beside: Beside, si
   const heard = events.filter((event) => gating?.isTold(event) !== false)
   const kept = gating?.closing(rollout, next.action, gated, driving.by, at) ?? []
   const told = [...kept, ...tell(rollout, heard, driving.by, at)]
-  const aside = await learned(driving, rollout, events, at, signal)
+  const aside = await learned(driving.catalog, rollout, events, at, signal)
   const deed = { rollout, events, told, answered: [], aside }
   const after = (await execute(world, observed.ledger, deed, signal)) ?? rollout
   // What still holds back the next step is said when nothing is left to do but wait.
@@ -159,40 +157,4 @@ function seen(observed: Observation, rollout: Rollout, next: Plan, policy: Polic
   // A pause is waited out: whoever resumes finds somebody who goes on.
   const held = rollout.hold !== null && rollout.hold.code !== PAUSED && rollout.phase !== 'recalling' && !wrote
   return { turn, end: held ? 'held' : null, again: wrote, policy }
-}
-
-/**
- * The rings where a build has proved good by this event: it converged on the whole ring, soaked, and passed whatever its stage asks. A ring
- * that this rollout did not have to write to proves nothing anew.
- */
-function provedBy(rollout: Rollout, event: RolloutEvent): readonly Name[] {
-  const ended = event.type === 'ended' && event.phase === 'done'
-  if (!ended && event.type !== 'stagePassed') return []
-  const { ring, share } = stageOf(rollout)
-  return share >= 100 && rollout.marks?.[ring] !== undefined ? [ring] : []
-}
-
-/**
- * What the catalog learns from events, as a write of the transaction that records them: where the build proved good, and that one which
- * failed may not be released again. A driver that dies in between would leave it unsaid, and one without the lease could say it.
- */
-async function learned(
-  { catalog }: Driving,
-  rollout: Rollout,
-  events: readonly RolloutEvent[],
-  at: string,
-  signal: AbortSignal,
-): Promise<readonly AsideWrite[]> {
-  const good = events.flatMap((event) => provedBy(rollout, event))
-  const bad = events.flatMap((event) => (event.type === 'recallBegun' && event.cause !== 'operator' ? [event] : []))[0]
-  if (good.length === 0 && bad === undefined) return []
-  const found = await catalog.find(rollout.build, signal).catch((error: unknown) => {
-    // A broken entry is no reason to stay with a build that failed.
-    if (isFleetError(error, 'RECORD_INVALID')) return null
-    throw error
-  })
-  if (found === null) return []
-  const proved = provedGood(found.entry, good, at)
-  const entry = bad ? { ...proved, quarantine: { by: 'conduct', reason: bad.outcome, at } } : proved
-  return [{ key: { kind: 'build', build: rollout.build }, raw: writeCatalogEntry(entry), index: found.index }]
 }

@@ -5,13 +5,13 @@ import { ALWAYS_OPEN } from '#conductor/core/plan.ts'
 import { beginRollout, isOver, type RolloutEvent } from '#conductor/core/reduce.ts'
 import type { Policy } from '#conductor/core/standing.ts'
 import { execute, type Told, tell } from '#conductor/shell/execute.ts'
+import { learned } from '#conductor/shell/learning.ts'
 import { isPassing, type Observation, observe, ringOf } from '#conductor/shell/observe.ts'
 import { answerRequests } from '#conductor/shell/requests.ts'
 import { isFleetError } from '#fleet/errors.ts'
 import type { Lease } from '#fleet/ports.ts'
 import type { Rollout } from '#fleet/rollout.ts'
 import { Desk, deafLease } from './desk.ts'
-import { learn } from './learning.ts'
 import { APP } from './names.ts'
 import { Process } from './timeline.ts'
 import type { World } from './world.ts'
@@ -135,8 +135,10 @@ export class Driver {
   }
 
   async write(seen: Observation, rollout: Rollout, events: readonly RolloutEvent[], more: readonly Told[] = []) {
-    const told = [...tell(rollout, events, this.name, this.#world.at()), ...more]
-    await this.execute(seen, { rollout, events, told, answered: [] })
+    const at = this.#world.at()
+    const told = [...tell(rollout, events, this.name, at), ...more]
+    const aside = await learned(this.#world.catalog, rollout, events, at, SIGNAL)
+    await this.execute(seen, { rollout, events, told, answered: [], aside })
   }
 
   async execute(seen: Observation, deed: Parameters<typeof execute>[2]): Promise<void> {
@@ -145,7 +147,6 @@ export class Driver {
     this.#desk.pending = rollout === null ? null : { fleet: seen.fleet, rollout, events }
     this.#world.turns += 1
     await execute({ ledger: this.#desk.ledger, lease: deafLease(this.lease) }, seen.ledger, deed, SIGNAL)
-    if (rollout !== null) await learn(this.#world, rollout, events)
   }
 
   async #turn(seen: Observation): Promise<Turned> {

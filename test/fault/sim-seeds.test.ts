@@ -10,8 +10,8 @@ import { broken } from '#test/support/sim.ts'
 
 const SEEDS = 2_000
 
-/** `HOTCOLD_SEED=random` searches elsewhere. */
-const FROM = process.env.HOTCOLD_SEED === 'random' ? [] : ['1']
+/** `HOTCOLD_PROPERTY_SEED=random` searches elsewhere. */
+const FROM = process.env.HOTCOLD_PROPERTY_SEED === 'random' ? [] : ['1']
 
 test(`A22 F6 F8 F12: ${SEEDS} seeded fleets under late words, crashes, zombies, hands and restores break no promise`, async (t: TestContext) => {
   // In a process of its own: what the test runner does at every promise would double its time.
