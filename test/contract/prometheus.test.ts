@@ -1,10 +1,10 @@
 // Owns the contract of the metrics port, on a real Prometheus that scrapes a real exporter, and on servers that lie.
 import assert from 'node:assert/strict'
 import { createServer, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { prometheus } from '#adapters/prometheus/metrics.ts'
 import { type ErrorCode, isFleetError } from '#fleet/errors.ts'
+import { listen } from '#test/support/listen.ts'
 import { startExporter, startPrometheus } from '#test/support/prometheus.ts'
 import { until } from '#test/support/until.ts'
 
@@ -72,12 +72,7 @@ async function lying(t: TestContext, answer: (response: ServerResponse, authoriz
     request.resume()
     answer(response, request.headers.authorization ?? '')
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  t.after(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  return `127.0.0.1:${(server.address() as AddressInfo).port}`
+  return await listen(t, server)
 }
 
 const says = (status: number, body: string) => (response: ServerResponse) => {

@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { type TestContext, test } from 'node:test'
 import { type Conducting, conducting } from '#test/support/conducting.ts'
 import { startConsul } from '#test/support/consul.ts'
 import { A, B } from '#test/support/rollout-sim.ts'
+import { RINGS, threeRings } from '#test/support/three-rings.ts'
 import { until } from '#test/support/until.ts'
 
 interface Told {
@@ -13,7 +14,6 @@ interface Told {
   readonly facts: Readonly<Record<string, unknown>>
 }
 
-const RINGS = ['staging', 'canary', 'production']
 const PLAN = [
   { ring: 'staging', smoke: ['sh', './smoke.sh'] },
   { ring: 'canary', soakSeconds: 0.3 },
@@ -41,18 +41,9 @@ function journey(events: readonly Told[]): readonly string[] {
   })
 }
 
-/** Three rings of four nodes on A, everywhere good, with B published. The smoke test notes what it is told. */
-async function begin(t: Parameters<typeof conducting>[0], plan: readonly object[] = PLAN): Promise<Conducting> {
-  const { url } = await startConsul(t)
-  const fleet = await conducting(t, { url, nodes: 4, rings: RINGS, config: { plan, maxUnavailable: '100%' } })
-  await writeFile(join(fleet.dir, 'smoke.sh'), 'env | grep ^HOTCOLD_ | sort >> smoked\n')
-  await fleet.publish(A)
-  await until('the nodes report', async () => (await fleet.conduct('status')).stdout.match(/4 nodes/g)?.length === 3)
-  const simple = join(fleet.dir, 'simple.yaml')
-  await writeFile(simple, `rings: [${RINGS.join(', ')}]\n`)
-  const first = await fleet.conduct('release', '--config', simple)
-  assert.equal(first.code, 0, first.stderr)
-  await fleet.publish(B)
+/** Everywhere good on A, with B published. The smoke test notes what it is told. */
+async function begin(t: TestContext, plan: readonly object[] = PLAN): Promise<Conducting> {
+  const { fleet } = await threeRings(t, { plan, smoke: 'env | grep ^HOTCOLD_ | sort >> smoked\n' })
   return fleet
 }
 

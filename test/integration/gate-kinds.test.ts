@@ -3,7 +3,6 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { chmod, readFile, writeFile } from 'node:fs/promises'
 import { createServer, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { systemClock } from '#adapters/runtime/clock.ts'
@@ -11,6 +10,7 @@ import { FRESH, judge } from '#conductor/core/gate.ts'
 import type { CommandGate, Expected, HttpGate } from '#conductor/core/gates.ts'
 import { evaluator } from '#conductor/shell/evaluate.ts'
 import { COHORT } from '#test/support/gates.ts'
+import { listen } from '#test/support/listen.ts'
 import { tmp } from '#test/support/tmp.ts'
 import { until } from '#test/support/until.ts'
 
@@ -35,12 +35,7 @@ const ANY: Expected = { status: null, text: null, json: {}, holdOn: [] }
 
 async function site(t: TestContext, answer: (url: string, response: ServerResponse) => void) {
   const server = createServer((request, response) => answer(request.url ?? '', response))
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  t.after(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const base = `http://${await listen(t, server)}`
   return (path: string, expect: Partial<Expected> = {}, timeoutMs = 5_000): HttpGate => {
     return { ...common, timeoutMs, kind: 'http', url: base + path, headers: {}, expect: { ...ANY, ...expect } }
   }

@@ -18,6 +18,7 @@ import { readBare, targetOfBare } from '#fleet/target.ts'
 import { readTarget } from '#fleet/wire.ts'
 import { APP, digestFor, RING, SimNode, settledOn } from './rollout-sim.ts'
 import { tmp } from './tmp.ts'
+import { entryOf } from './wishes.ts'
 
 const quiet: Logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
 
@@ -205,22 +206,6 @@ async function live(
     await systemClock.sleep(15, signal).catch(() => undefined)
   }
   await hearing.catch(() => undefined)
-}
-
-export function entryOf(build: BuildId): CatalogEntry {
-  return {
-    app: APP,
-    build,
-    commit: null,
-    createdAt: new Date().toISOString(),
-    by: 'ci',
-    manifest: digestFor(build),
-    treeDigest: digestFor(build),
-    artifact: { digest: digestFor(build), bytes: 1_234_567 },
-    checks: {},
-    good: {},
-    quarantine: null,
-  }
 }
 
 /** Runs one command line in this process, as on a pipe, or as on a terminal. */

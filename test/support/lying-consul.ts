@@ -1,6 +1,7 @@
 // Owns an HTTP server that answers like a Consul that lies, or like what stands between us and Consul.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { TestContext } from 'node:test'
+import { listen } from './listen.ts'
 
 /** A request as it came, and how many came before it. */
 export interface Asked {
@@ -67,15 +68,9 @@ export async function startLyingConsul(t: Pick<TestContext, 'after'>, script: Sc
     })
   })
   server.on('clientError', (_error, socket) => socket.destroy())
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  t.after(() => {
-    server.closeAllConnections()
-    return new Promise((resolve) => server.close(resolve))
-  })
-  const address = server.address()
-  const port = typeof address === 'object' && address !== null ? address.port : 0
+  const host = await listen(t, server)
   return {
-    url: `http://127.0.0.1:${port}`,
+    url: `http://${host}`,
     asked,
     get open() {
       return open

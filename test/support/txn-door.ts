@@ -1,6 +1,7 @@
 // Owns a door between conduct and Consul that knows transactions: it holds one before it is sent, or its answer after it was committed.
 import { Agent, createServer, type IncomingMessage, type ServerResponse, request as send } from 'node:http'
 import type { TestContext } from 'node:test'
+import { listen } from './listen.ts'
 
 export type Moment = 'before send' | 'after commit'
 
@@ -92,16 +93,10 @@ export async function startDoor(t: Pick<TestContext, 'after'>, upstream: string)
 
   const server = createServer((from, to) => void serve(from, to).catch(() => to.destroy()))
   server.on('clientError', (_error, socket) => socket.destroy())
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  t.after(() => {
-    agent.destroy()
-    server.closeAllConnections()
-    return new Promise((resolve) => server.close(resolve))
-  })
-  const address = server.address()
-  const port = typeof address === 'object' && address !== null ? address.port : 0
+  const host = await listen(t, server)
+  t.after(() => agent.destroy())
   return {
-    url: `http://127.0.0.1:${port}`,
+    url: `http://${host}`,
     taken,
     seize: (label, moment) =>
       new Promise((resolve) => {

@@ -7,8 +7,8 @@ import type { Name } from '#fleet/build.ts'
 import type { AsideView } from '#fleet/ports.ts'
 import type { Rollout } from '#fleet/rollout.ts'
 import { writeCatalogEntry, writeLine, writePin, writeStatus } from '#fleet/wire.ts'
-import { entryOf } from './conducting.ts'
 import { A, B, C, RING, Simulation, settledOn } from './rollout-sim.ts'
+import { entryOf } from './wishes.ts'
 
 export const AT = '2026-11-22T16:04:30.000Z'
 const hold = (code: string) => ({ by: 'conduct', code, reason: `because of ${code}`, at: AT })

@@ -1,7 +1,6 @@
 // Owns the points at which a driving release is struck: every kind of transaction on its way, before and after, and every soak.
 import type { Moment } from '#test/support/txn-door.ts'
 
-export const RINGS = ['staging', 'canary', 'production'] as const
 export const SOAK_SECONDS = 0.8
 
 /** `good`: the build reaches everybody. `bad`: its smoke test fails in staging and it is rolled back. */

@@ -1,16 +1,16 @@
 // Owns one take-over: the release that is ended or frozen at a point of its way, the one that goes on, and what both left in Consul.
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { hasEnded, end as kill, mortal } from '#test/support/child.ts'
-import { type Conducting, conducting } from '#test/support/conducting.ts'
-import { startConsul } from '#test/support/consul.ts'
+import type { Conducting } from '#test/support/conducting.ts'
 import { A, APP, B } from '#test/support/rollout-sim.ts'
+import { RINGS, threeRings } from '#test/support/three-rings.ts'
 import { type Door, type Seized, startDoor } from '#test/support/txn-door.ts'
 import { until } from '#test/support/until.ts'
-import { journeyOf, type Point, RINGS, SOAK_SECONDS, type Way } from './points.ts'
+import { journeyOf, type Point, SOAK_SECONDS, type Way } from './points.ts'
 import { type Witness, watch } from './watcher.ts'
 
 const CONDUCT = join(import.meta.dirname, '../../conductor/conduct')
@@ -29,16 +29,7 @@ export interface Scene {
 
 /** Three rings of four nodes on A; B is published, and good or not by its smoke test. */
 export async function begin(t: TestContext, way: Way): Promise<Scene> {
-  const { url } = await startConsul(t)
-  const fleet = await conducting(t, { url, nodes: 4, rings: RINGS, config: { plan: PLAN, maxUnavailable: '100%' } })
-  await writeFile(join(fleet.dir, 'smoke.sh'), way === 'good' ? 'exit 0\n' : 'exit 7\n')
-  await fleet.publish(A)
-  await until('the nodes report', async () => (await fleet.conduct('status')).stdout.match(/4 nodes/g)?.length === 3)
-  const simple = join(fleet.dir, 'simple.yaml')
-  await writeFile(simple, `rings: [${RINGS.join(', ')}]\n`)
-  const first = await fleet.conduct('release', '--config', simple)
-  assert.equal(first.code, 0, first.stderr)
-  await fleet.publish(B)
+  const { fleet, url } = await threeRings(t, { plan: PLAN, smoke: way === 'good' ? 'exit 0\n' : 'exit 7\n' })
   return { fleet, url, witness: await watch(t, url, RINGS) }
 }
 

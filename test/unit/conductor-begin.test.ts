@@ -9,33 +9,14 @@ import { beginRollout, reduce } from '#conductor/core/reduce.ts'
 import { startRollback } from '#conductor/core/reversal.ts'
 import type { Policy, RingView, Standing } from '#conductor/core/standing.ts'
 import type { BuildId } from '#fleet/build.ts'
-import type { CatalogEntry } from '#fleet/ports.ts'
 import type { Rollout } from '#fleet/rollout.ts'
 import { ALL, type Target, targetOfBare } from '#fleet/target.ts'
 import { A, APP, B, C, digestFor, RING, SimNode, Simulation, settledOn } from '#test/support/rollout-sim.ts'
+import { entryOf, WISH } from '#test/support/wishes.ts'
 
 const policy: Policy = { maxUnavailable: 33, failureBudget: 10, waveMs: 60_000, allAtOnce: false }
 
-function entry(build: BuildId, over: Partial<CatalogEntry> = {}): CatalogEntry {
-  const facts = {
-    commit: null,
-    createdAt: '',
-    by: 'ci',
-    treeDigest: digestFor(build),
-    checks: {},
-    good: {},
-    quarantine: null,
-  }
-  return {
-    app: APP,
-    build,
-    manifest: digestFor(build),
-    artifact: { digest: digestFor(build), bytes: 1 },
-    ...facts,
-    ...over,
-  }
-}
-const builds = [entry(C), entry(B), entry(A)]
+const builds = [entryOf(C), entryOf(B), entryOf(A)]
 
 function ring(standing: Standing, hot: BuildId | null = B, nodes = 3): RingView {
   const each = Array.from({ length: nodes }, (_, i) => new SimNode(`n${i}`, settledOn(B, A), hot, A))
@@ -55,17 +36,6 @@ function broughtB(): { rollout: Rollout; order: Target } {
   return { rollout: sim.rollout, order: sim.order }
 }
 
-const wish = {
-  app: APP,
-  build: C,
-  by: 'ana',
-  reason: '',
-  adopt: false,
-  restart: false,
-  retry: false,
-  id: 'r-x',
-  at: '2026-11-22T16:04:30Z',
-}
 const back = { app: APP, by: 'ana', reason: '', id: 'r-y', at: '2026-11-22T16:05:30Z', previous: false }
 
 function facts(
@@ -79,7 +49,7 @@ const codeOf = (start: { kind: string } & object) => ('code' in start ? start.co
 
 test('a release begins over a settled record, with what runs there as its fallback', () => {
   const { rollout, order } = broughtB()
-  const start = startRelease(wish, facts(record(order), rollout))
+  const start = startRelease(WISH, facts(record(order), rollout))
   assert.ok(start.kind === 'begin')
   assert.deepEqual(start.beginning.fallbacks[RING], { build: B, manifest: digestFor(B) })
   assert.deepEqual(start.beginning.stages, [{ ring: RING, share: 100 }])
@@ -88,16 +58,16 @@ test('a release begins over a settled record, with what runs there as its fallba
 test('each refusal of a release names its fact', () => {
   const { rollout, order } = broughtB()
   const over = (changes: Partial<ReleaseWish>, standing = record(order), more: Partial<ReleaseFacts> = {}) =>
-    codeOf(startRelease({ ...wish, ...changes }, facts(standing, rollout, more)))
+    codeOf(startRelease({ ...WISH, ...changes }, facts(standing, rollout, more)))
   assert.equal(over({ build: 'nope' as BuildId }), 'BUILD_UNKNOWN')
   assert.equal(over({ build: null }, record(order), { builds: [] }), 'NO_ELIGIBLE_BUILD')
-  const bad = [entry(C, { quarantine: { by: 'conduct', reason: 'failed', at: '' } }), entry(B), entry(A)]
+  const bad = [entryOf(C, { quarantine: { by: 'conduct', reason: 'failed', at: '' } }), entryOf(B), entryOf(A)]
   assert.equal(over({}, record(order), { builds: bad }), 'BUILD_QUARANTINED')
   assert.equal(over({ build: null }, record(order), { builds: bad }), 'already', 'the newest that may be released is B')
   assert.equal(over({ retry: true }, record(order), { builds: bad }), 'BUILD_QUARANTINED', 'only clear lifts it')
   assert.equal(over({}, record(order), { rings: [ring(record(order), B, 0)] }), 'RING_EMPTY')
   assert.equal(
-    codeOf(startRelease(wish, facts({ kind: 'gone' }, null, { rings: [ring({ kind: 'gone' }, null, 0)] }))),
+    codeOf(startRelease(WISH, facts({ kind: 'gone' }, null, { rings: [ring({ kind: 'gone' }, null, 0)] }))),
     'NOT_INITIALISED',
   )
   assert.equal(over({}, { kind: 'gone' }), 'ORPHAN_WRITE')
@@ -120,10 +90,10 @@ test('a build that failed everywhere on a first deploy is no way back for the ne
   const sim = new Simulation({ nodes: 3, before: settledOn(null, null, 0), hot: null, cold: null, build: B })
   sim.settle((build) => build !== B)
   assert.equal(sim.rollout.phase, 'aborted')
-  const failed = entry(B, { good: {}, quarantine: { by: 'conduct', reason: 'failed', at: '' } })
+  const failed = entryOf(B, { good: {}, quarantine: { by: 'conduct', reason: 'failed', at: '' } })
   const view = sim.view().rings[RING]
   assert.ok(view)
-  const start = startRelease(wish, { rings: [view], rollout: sim.rollout, builds: [entry(C), failed] })
+  const start = startRelease(WISH, { rings: [view], rollout: sim.rollout, builds: [entryOf(C), failed] })
   assert.ok(start.kind === 'begin', JSON.stringify(start))
   assert.deepEqual(start.beginning.fallbacks, { [RING]: null })
   sim.rollout = beginRollout(start.beginning)
@@ -136,7 +106,7 @@ test('a build that failed everywhere on a first deploy is no way back for the ne
 test('taking over a key where the build runs already orders it everywhere at once, and so moves nobody', () => {
   const { rollout } = broughtB()
   const standing: Standing = { kind: 'rejected', code: 'TARGET_INVALID', message: 'not JSON' }
-  const start = startRelease({ ...wish, build: B, adopt: true }, facts(standing, rollout))
+  const start = startRelease({ ...WISH, build: B, adopt: true }, facts(standing, rollout))
   assert.ok(start.kind === 'begin')
   assert.deepEqual(start.beginning.there, [RING])
   const fleet = { policy, rings: { [RING]: ring(standing) } }
@@ -151,16 +121,16 @@ test('an open rollout is gone on with, and no other build comes between', () => 
   const sim = new Simulation({ nodes: 3, before: settledOn(B, A), hot: B, cold: A, build: C })
   sim.conduct()
   const open = facts(record(sim.order), sim.rollout)
-  assert.equal(startRelease(wish, open).kind, 'resume')
-  assert.equal(codeOf(startRelease({ ...wish, build: A }, open)), 'ROLLOUT_OPEN')
-  assert.equal(codeOf(startRelease({ ...wish, build: A, adopt: true }, open)), 'ROLLOUT_OPEN', 'not even with --adopt')
+  assert.equal(startRelease(WISH, open).kind, 'resume')
+  assert.equal(codeOf(startRelease({ ...WISH, build: A }, open)), 'ROLLOUT_OPEN')
+  assert.equal(codeOf(startRelease({ ...WISH, build: A, adopt: true }, open)), 'ROLLOUT_OPEN', 'not even with --adopt')
   const recalling = reduce(sim.rollout, { type: 'recallBegun', cause: 'operator', outcome: '' })
-  assert.equal(codeOf(startRelease(wish, facts(record(sim.order), recalling))), 'ROLLOUT_RECALLING')
+  assert.equal(codeOf(startRelease(WISH, facts(record(sim.order), recalling))), 'ROLLOUT_RECALLING')
   const hold = { by: 'conduct', code: 'orphan-write', reason: 'eve wrote', at: '' }
   const held = reduce(sim.rollout, { type: 'held', hold })
   const byHand = record({ ...settledOn(A, null), generation: 70, by: 'eve' })
-  assert.equal(codeOf(startRelease(wish, facts(byHand, held))), 'ORPHAN_WRITE')
-  const adopted = startRelease({ ...wish, adopt: true }, facts(byHand, held))
+  assert.equal(codeOf(startRelease(WISH, facts(byHand, held))), 'ORPHAN_WRITE')
+  const adopted = startRelease({ ...WISH, adopt: true }, facts(byHand, held))
   assert.ok(adopted.kind === 'resume')
   const after = adopted.adopts.reduce(reduce, held)
   assert.equal(after.hold, null)
@@ -170,10 +140,10 @@ test('an open rollout is gone on with, and no other build comes between', () => 
 test('a rollback goes back to what the record names; the last good build before that becomes the new fallback', () => {
   const { rollout, order } = broughtB()
   const good = [
-    entry(C),
-    entry(B, { good: { [RING]: '3' } }),
-    entry(A, { good: { [RING]: '2' } }),
-    entry('z' as BuildId, { good: { [RING]: '1' } }),
+    entryOf(C),
+    entryOf(B, { good: { [RING]: '3' } }),
+    entryOf(A, { good: { [RING]: '2' } }),
+    entryOf('z' as BuildId, { good: { [RING]: '1' } }),
   ]
   const start = startRollback(back, facts(record(order), rollout, { builds: good }))
   assert.ok(start.kind === 'reverse')

@@ -12,9 +12,9 @@ import type { Entry } from '#fleet/manifest.ts'
 import { comparePaths } from '#fleet/paths.ts'
 import type { CatalogEntry } from '#fleet/ports.ts'
 import { ALL, type Target } from '#fleet/target.ts'
-import { entryOf } from '#test/support/conducting.ts'
 import { fc } from '#test/support/properties.ts'
 import { A, APP, B, C, digestFor, RING, SimNode, settledOn } from '#test/support/rollout-sim.ts'
+import { entryOf } from '#test/support/wishes.ts'
 
 const quarantine = { by: 'ben', reason: 'it eats carts', at: '' }
 const good = (build: BuildId, at: string, over: Partial<CatalogEntry> = {}): CatalogEntry => ({

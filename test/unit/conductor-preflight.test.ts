@@ -1,16 +1,16 @@
 // Owns the proof of the pre-flight: which fact refuses under which name, what is only a note, and what can be gone past.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type ReleaseWish, startRelease } from '#conductor/core/beginning.ts'
+import { startRelease } from '#conductor/core/beginning.ts'
 import { lineageOf, sameCommit } from '#conductor/core/lineage.ts'
 import { ALWAYS_OPEN, NO_SIGNALS, plan } from '#conductor/core/plan.ts'
 import { FORCEABLE, obstacles, type PreflightFacts, preflight, unknownForce } from '#conductor/core/preflight.ts'
 import type { RingView } from '#conductor/core/standing.ts'
 import { supersede } from '#conductor/core/superseding.ts'
 import type { CatalogEntry } from '#fleet/ports.ts'
-import { entryOf } from '#test/support/conducting.ts'
 import { fc } from '#test/support/properties.ts'
-import { A, APP, B, C, digestFor, RING, SimNode, Simulation, settledOn } from '#test/support/rollout-sim.ts'
+import { A, B, C, digestFor, RING, SimNode, Simulation, settledOn } from '#test/support/rollout-sim.ts'
+import { entryOf, WISH } from '#test/support/wishes.ts'
 
 const whole = { artifact: { bytes: 1_234_567 }, manifest: { bytes: 9 } }
 const [first, second] = ['3f2a9c1', '9be01d2']
@@ -104,10 +104,7 @@ test('two texts name one commit when the shorter, seven digits or more, begins t
 })
 
 test('without a name the newest build that has passed what is required is taken, and never one from behind what runs', () => {
-  const wish: ReleaseWish = {
-    ...{ app: APP, build: null, by: 'ana', reason: '', adopt: false, restart: false, retry: false },
-    ...{ id: 'r', at: '', required: ['qa'] },
-  }
+  const wish = { ...WISH, build: null, required: ['qa'] }
   const start = (checked: readonly string[], force: readonly string[] = []) => {
     const builds = [C, B, A].map((build) => ({
       ...entryOf(build),
@@ -140,14 +137,10 @@ test('an emergency goes past gates and windows, and past nothing else; without i
 })
 
 test('only another build than that of the open rollout takes its place, and only one that may be released', () => {
-  const wish: ReleaseWish = {
-    ...{ app: APP, build: C, by: 'ana', reason: '', adopt: false, restart: false, retry: false },
-    ...{ id: 'r', at: '' },
-  }
   const sim = new Simulation({ nodes: 3, before: settledOn(A, null), hot: A, cold: null, build: B })
   const builds = [entryOf(C), entryOf(B), entryOf(A)]
   const kind = (build: typeof A, rollout: typeof sim.rollout | null, over = builds) => {
-    const found = supersede({ ...wish, build }, { rings: [ring()], rollout, builds: over })
+    const found = supersede({ ...WISH, build }, { rings: [ring()], rollout, builds: over })
     return found.kind === 'refuse' ? found.code : found.kind
   }
   assert.equal(kind(C, sim.rollout), 'recall')

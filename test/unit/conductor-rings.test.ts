@@ -5,11 +5,11 @@ import { startRelease } from '#conductor/core/beginning.ts'
 import { beginRollout, isOver, reduce } from '#conductor/core/reduce.ts'
 import { capOf } from '#conductor/core/standing.ts'
 import type { Name } from '#fleet/build.ts'
-import type { CatalogEntry } from '#fleet/ports.ts'
 import { ALL } from '#fleet/target.ts'
 import { fc } from '#test/support/properties.ts'
 import { Journey, type JourneyOptions } from '#test/support/ring-sim.ts'
-import { A, APP, B, C, digestFor, SimNode } from '#test/support/rollout-sim.ts'
+import { A, B, C, SimNode } from '#test/support/rollout-sim.ts'
+import { entryOf, WISH } from '#test/support/wishes.ts'
 
 const STAGES = [
   { ring: 'staging', share: 100 },
@@ -91,34 +91,11 @@ test('failures in a ring that was passed already turn the rollout back too', () 
 test('a ring whose running build has not proved good there is not staged ahead, unless that is forced by name', () => {
   const sim = three()
   const view = sim.view()
-  const entry = (build: typeof B, good: Record<string, string>): CatalogEntry => ({
-    ...{
-      app: APP,
-      build,
-      commit: null,
-      createdAt: '',
-      by: 'ci',
-      manifest: digestFor(build),
-      treeDigest: digestFor(build),
-    },
-    ...{ artifact: { digest: digestFor(build), bytes: 1 }, checks: {}, good, quarantine: null },
-  })
   const rings = (['staging', 'canary', 'production'] as Name[]).flatMap((ring) => view.rings[ring] ?? [])
-  const facts = { rings, rollout: null, builds: [entry(C, {}), entry(B, { staging: 't', production: 't' })] }
-  const wish = {
-    app: APP,
-    build: C,
-    by: 'ana',
-    reason: '',
-    adopt: false,
-    restart: false,
-    retry: false,
-    id: 'r-now',
-    at: '',
-  }
+  const facts = { rings, rollout: null, builds: [entryOf(C), entryOf(B, { good: { staging: 't', production: 't' } })] }
   const prestage = { production: 'start' } as const
   const begun = (more: object) => {
-    const start = startRelease({ ...wish, prestage, ...more }, facts)
+    const start = startRelease({ ...WISH, prestage, ...more }, facts)
     assert.ok(start.kind === 'begin', JSON.stringify(start))
     return start.beginning
   }

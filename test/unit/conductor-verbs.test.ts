@@ -11,10 +11,10 @@ import type { Name } from '#fleet/build.ts'
 import { hasExpired, holdsOn, type LineHold } from '#fleet/hold.ts'
 import { ALL, place } from '#fleet/target.ts'
 import { lineIn, readRollout, writeLine, writeRollout } from '#fleet/wire.ts'
-import { entryOf } from '#test/support/conducting.ts'
 import { fc } from '#test/support/properties.ts'
 import { A, APP, B, C, RING, Simulation, settledOn } from '#test/support/rollout-sim.ts'
 import { AT, factsFor, underWay, wishFor } from '#test/support/verb-scenes.ts'
+import { entryOf, WISH } from '#test/support/wishes.ts'
 
 const ten = () => new Simulation({ nodes: 10, before: settledOn(B, A), hot: B, cold: A, build: C })
 const now = Date.parse(AT)
@@ -63,19 +63,8 @@ test('a release does not begin where every ring is stopped, and begins where one
     standing: { kind: 'record', target: settledOn(B, A) },
     nodes: ten().view().rings[RING]?.nodes ?? [],
   } as const
-  const wish = {
-    app: APP,
-    build: C,
-    by: 'ana',
-    reason: '',
-    adopt: false,
-    restart: false,
-    retry: false,
-    id: 'r-x',
-    at: AT,
-  }
   const facts = { rings: [ring], rollout: null, builds: [entryOf(C), entryOf(B)] }
-  const start = (line: readonly LineHold[], back = false) => startRelease({ ...wish, back }, { ...facts, line })
+  const start = (line: readonly LineHold[], back = false) => startRelease({ ...WISH, back }, { ...facts, line })
   const refused = start([stop({ expires: '2026-11-22T17:00:00.000Z' })])
   assert.ok(refused.kind === 'refuse')
   assert.equal(refused.code, 'ON_HOLD')
@@ -231,7 +220,7 @@ test('an aborted rollout keeps its share; the same build goes on with the same s
   assert.equal(sim.rollout.phase, 'aborted')
   const view = sim.view().rings[RING]
   assert.ok(view)
-  const wish = { app: APP, by: 'ana', reason: '', adopt: false, restart: false, retry: false, id: 'r-next', at: AT }
+  const wish = { ...WISH, id: 'r-next' }
   const facts = { rings: [view], rollout: sim.rollout, builds: [entryOf(C), entryOf(B), entryOf(A)] }
   const other = startRelease({ ...wish, build: A }, facts)
   assert.ok(other.kind === 'refuse' && other.code === 'RING_PARTIAL', 'a third build')
