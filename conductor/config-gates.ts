@@ -2,15 +2,9 @@
 import * as v from 'valibot'
 import { PLACEHOLDERS, unknownPlaceholders } from '#conductor/core/cohort.ts'
 import type { Gate, Limit } from '#conductor/core/gates.ts'
-import { NAME, type Name } from '#fleet/build.ts'
 import { GATES_MOST } from '#fleet/gate.ts'
+import { name, text } from './config-kinds.ts'
 
-const text = v.pipe(v.string(), v.minLength(1, 'must not be empty'))
-const name = v.pipe(
-  v.string(),
-  v.regex(NAME, 'must be a name of a-z, 0-9, dot and dash'),
-  v.transform((value) => value as Name),
-)
 const gateName = v.pipe(
   v.string(),
   v.regex(/^[a-z0-9][a-z0-9.-]{0,31}$/, 'must be a name of a-z, 0-9, dot and dash, at most 32'),

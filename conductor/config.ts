@@ -1,15 +1,10 @@
 // Owns the configuration of `conduct`: its keys, their defaults, and how percentages and durations are written.
 import * as v from 'valibot'
-import { NAME, type Name } from '#fleet/build.ts'
+import type { Name } from '#fleet/build.ts'
 import { RESERVED_RINGS } from '#fleet/keys.ts'
 import { gatesSchema } from './config-gates.ts'
+import { name, text } from './config-kinds.ts'
 
-const text = v.pipe(v.string(), v.minLength(1, 'must not be empty'))
-const name = v.pipe(
-  v.string(),
-  v.regex(NAME, 'must be a name of a-z, 0-9, dot and dash'),
-  v.transform((value) => value as Name),
-)
 const ring = v.pipe(
   name,
   v.check((value) => !RESERVED_RINGS.includes(value), 'is a key of the app itself: choose another name for the ring'),
