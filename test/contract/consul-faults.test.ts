@@ -122,7 +122,7 @@ test('A8: a Consul that is stopped is noticed by the deadline; what changed mean
   await consul.kv.put(KEY, 'b1')
   const watch = watching(t, consul.url, { waitMs: 500, factor: 5 })
   await until('the first reading', () => watch.seen().length === 1)
-  consul.pause()
+  await consul.pause()
   await until('the stall', () => watch.seen().includes('!CONSUL_STALLED'))
   consul.resume()
   await consul.kv.put(KEY, 'b2')

@@ -54,7 +54,7 @@ test('a real Prometheus: values now and before, a range, no samples, NaN and Inf
 test('a real Prometheus that hangs, and one that is gone, are told apart, and a signal ends the question', async (t) => {
   const server = await startPrometheus(t, [])
   const metrics = prometheus({ url: server.url })
-  server.pause()
+  await server.pause()
   const hanging = metrics.instant('up', { ...now, timeoutMs: 200 }, NEVER)
   await assert.rejects(hanging, is('METRICS_STALLED', /gave no whole answer within 200 ms/))
   const stop = new AbortController()

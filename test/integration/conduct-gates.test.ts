@@ -165,7 +165,7 @@ test('a Prometheus that hangs holds the rollout and not its driver: a rollback i
   const { fleet, prometheus, config } = await begin(t)
   const flags = await config([errors(prometheus, { max: 0.1, timeoutSeconds: 30 })])
   await fleet.publish(B)
-  prometheus.pause()
+  await prometheus.pause()
   const running = fleet.start('release', B, ...flags)
   t.after(() => running.interrupt())
   await until('a node runs it', () => fleet.nodes.some(({ hot }) => hot === B))

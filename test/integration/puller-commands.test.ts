@@ -54,7 +54,7 @@ test('status and verify answer while the puller runs and while it does not; a ch
 
 test('a local rollback of a running puller swaps back without Consul and parks until another rollout', async (t: TestContext) => {
   const node = await settled(t)
-  node.consul.pause()
+  await node.consul.pause()
   const said = await node.puller('rollback')
   assert.equal(said.code, 0, said.stderr)
   assert.match(said.stdout, /node-1 runs build-a and stays parked until/)

@@ -1,6 +1,7 @@
 // Owns the processes that tests start: none outlives the test process, however that ends.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readdirSync, readFileSync } from 'node:fs'
 import { readlink } from 'node:fs/promises'
 import { basename } from 'node:path'
 import type { TestContext } from 'node:test'
@@ -25,6 +26,18 @@ export async function ended(child: ChildProcess): Promise<number | null> {
 export async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<number | null> {
   if (!hasEnded(child)) child.kill(signal)
   return await ended(child)
+}
+
+/** Stops it, and waits until all of its threads stand still: the signal alone leaves them time for an answer or a write. */
+export async function freeze(child: ChildProcess): Promise<void> {
+  child.kill('SIGSTOP')
+  await until('every thread stands still', () => hasEnded(child) || isStopped(child.pid ?? 0))
+}
+
+function isStopped(pid: number): boolean {
+  return readdirSync(`/proc/${pid}/task`).every((tid) =>
+    /\) T /.test(readFileSync(`/proc/${pid}/task/${tid}/stat`, 'utf8')),
+  )
 }
 
 /** A living process that has nothing to say: it runs `argv` by the time this returns, and is killed after the test. */

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { promisify } from 'node:util'
 import { startAgent } from '#adapters/consul/agent/agent.ts'
-import { ended, hasEnded, mortal } from './child.ts'
+import { ended, freeze, hasEnded, mortal } from './child.ts'
 import { tmp } from './tmp.ts'
 import { until } from './until.ts'
 
@@ -57,7 +57,7 @@ export interface ConsulServer {
   /** Starts it again after `stop` or `kill`, on the same address; only a persistent one still knows what it knew. */
   start(): Promise<void>
   /** SIGSTOP: connections stay open and nobody answers. */
-  pause(): void
+  pause(): Promise<void>
   /** SIGCONT. */
   resume(): void
 }
@@ -171,7 +171,7 @@ async function server(t: Cleanup, node: Node): Promise<ConsulServer> {
       child = launch(node)
       await ready()
     },
-    pause: () => void child.kill('SIGSTOP'),
+    pause: () => freeze(child),
     resume: () => void child.kill('SIGCONT'),
   }
 }

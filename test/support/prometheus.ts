@@ -6,7 +6,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { TestContext } from 'node:test'
-import { end, hasEnded, mortal } from './child.ts'
+import { end, freeze, hasEnded, mortal } from './child.ts'
 import type { Said } from './exporter-main.ts'
 import { tmp } from './tmp.ts'
 import { until } from './until.ts'
@@ -18,7 +18,7 @@ const PROMETHEUS_BINARY = join(REPOSITORY, '.cache/prometheus/root/usr/bin/prome
 export interface PrometheusServer {
   readonly url: string
   /** SIGSTOP: connections stay open and nobody answers. */
-  pause(): void
+  pause(): Promise<void>
   resume(): void
   stop(): Promise<void>
 }
@@ -52,7 +52,7 @@ export async function startPrometheus(t: TestContext, exporters: readonly Export
   if (hasEnded(child)) throw new Error(`Prometheus did not start:\n${await readFile(join(dir, 'log'), 'utf8')}`)
   return {
     url,
-    pause: () => void child.kill('SIGSTOP'),
+    pause: () => freeze(child),
     resume: () => void child.kill('SIGCONT'),
     stop: async () => void (await end(child, 'SIGTERM')),
   }

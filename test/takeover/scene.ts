@@ -1,10 +1,9 @@
 // Owns one take-over: the release that is ended or frozen at a point of its way, the one that goes on, and what both left in Consul.
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { hasEnded, end as kill, mortal } from '#test/support/child.ts'
+import { freeze, end as kill, mortal } from '#test/support/child.ts'
 import type { Conducting } from '#test/support/conducting.ts'
 import { A, APP, B } from '#test/support/rollout-sim.ts'
 import { RINGS, threeRings } from '#test/support/three-rings.ts'
@@ -65,9 +64,8 @@ async function strike(point: Point, old: Process, door: Door, { witness }: Scene
   }
   const early = old.end.then((code) => assert.fail(`it ended (${code}) before ${point.at}: ${old.said()}`))
   const seized = await Promise.race([reached(), early])
-  old.child.kill(point.fate === 'killed' ? 'SIGKILL' : 'SIGSTOP')
-  if (point.fate === 'killed') await until('it is gone', () => hasEnded(old.child))
-  else await until('it is frozen', async () => /\) T /.test(await readFile(`/proc/${old.child.pid}/stat`, 'utf8')))
+  if (point.fate === 'killed') await kill(old.child, 'SIGKILL')
+  else await freeze(old.child)
   early.catch(() => undefined)
   return seized
 }

@@ -1,7 +1,8 @@
 // Owns power cuts: a process is stopped at each step, the image below it is copied as it is, and the copy is mounted, checked and recovered from.
 import { execFileSync } from 'node:child_process'
-import { closeSync, openSync, readdirSync, readFileSync, writeSync } from 'node:fs'
+import { closeSync, openSync, writeSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
+import { freeze } from '../child.ts'
 import { until } from '../until.ts'
 import { brokenIn, errandIn, type Ground, recoverIn } from './kill.ts'
 import { type Operation, rootOf, type State } from './states.ts'
@@ -17,13 +18,6 @@ export interface Cut {
 
 /** Of one whole operation: it stands still most of the time. */
 const LIMIT_MS = 3_600_000
-
-/** All threads of a process stand still. */
-function isStopped(pid: number): boolean {
-  return readdirSync(`/proc/${pid}/task`).every((tid) =>
-    /\) T /.test(readFileSync(`/proc/${pid}/task/${tid}/stat`, 'utf8')),
-  )
-}
 
 export interface Looked {
   readonly recoveryMs: number
@@ -52,7 +46,6 @@ export async function cutPower(
   const gate = openSync(gatePath, 'r+')
   const options = { failpoint: '*:pause', steps: trace, gate: gatePath }
   const { child, ended } = startChild({ ...errandIn(rootOf(live), operation), limitMs: LIMIT_MS }, options)
-  const { pid = 0 } = child
   let over = false
   const end = ended.finally(() => {
     over = true
@@ -67,8 +60,7 @@ export async function cutPower(
       if (step === undefined) break
       let image: string | null = null
       if (chosen(step, at)) {
-        child.kill('SIGSTOP')
-        await until('every thread stands still', () => over || isStopped(pid))
+        await freeze(child)
         image = await workshop.cut(live)
         child.kill('SIGCONT')
       }
