@@ -1,6 +1,7 @@
 // Owns turning one zstd frame into its raw bytes, or finding that it is none.
 import { zstdDecompressSync } from 'node:zlib'
 import { discard } from './discard.ts'
+import { uninterrupted } from './uninterrupted.ts'
 
 /** With room to spare in the first piece of output there is no second one, and nothing to be joined. */
 const SPARE_BYTES = 64
@@ -21,7 +22,9 @@ export function decompressed<result>(frame: Uint8Array, rawBytes: number, use: (
 
 function decompress(frame: Uint8Array, rawBytes: number): Buffer | null {
   try {
-    return zstdDecompressSync(frame, { chunkSize: rawBytes + SPARE_BYTES, maxOutputLength: rawBytes })
+    return uninterrupted(() =>
+      zstdDecompressSync(frame, { chunkSize: rawBytes + SPARE_BYTES, maxOutputLength: rawBytes }),
+    )
   } catch {
     return null
   }

@@ -1,5 +1,4 @@
 // Owns the trees of one root: surveying, staging, sweeping, swapping and verifying them, and the small durable files beside them.
-import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { BuildId, Digest, Name } from '#fleet/build.ts'
 import { FleetError, isFleetError } from '#fleet/errors.ts'
@@ -14,6 +13,7 @@ import {
   type TreeDifference,
   type TreeName,
 } from '../core/trees.ts'
+import { Crew } from './crew.ts'
 import { diskFault } from './disk-faults.ts'
 import { Cabinet, type Shelf } from './durable.ts'
 import { Downloads } from './fetch.ts'
@@ -33,7 +33,7 @@ import { type RootLock, takeRootLock } from './root-lock.ts'
 import { Staging } from './stage.ts'
 import { sealedIn, surveyOf } from './survey.ts'
 import { verifyTree } from './verify-tree.ts'
-import { Workers } from './workers.ts'
+import type { Workers } from './workers.ts'
 
 export interface TreesOptions {
   readonly root: string
@@ -128,12 +128,6 @@ export async function openTrees(options: TreesOptions, world: TreesWorld): Promi
   }
 }
 
-/** Enough for two cores to be busy; more threads only queue at the disk. */
-const MOST_THREADS = 4
-
-/** Threads cost memory while they rest, and time when they start. */
-const WARM_MS = 10_000
-
 class TreesOnDisk implements Trees {
   readonly journal: Shelf
   readonly ratchet: Shelf
@@ -143,9 +137,7 @@ class TreesOnDisk implements Trees {
   readonly #spread = new Set<string>()
   /** Trees that an unclean stop left in doubt: their seals are believed, not the records in them, until every byte was read again. */
   readonly #doubted: Set<TreeName>
-  /** Threads at rest, ready for the next call. */
-  #workers: Workers | null = null
-  #cooling: AbortController | null = null
+  readonly #crew: Crew
   #closed = false
   /** The last staging found its tree in use. */
   #busy = false
@@ -153,6 +145,7 @@ class TreesOnDisk implements Trees {
   constructor(ground: Ground, lock: RootLock, unclean: boolean) {
     this.#ground = ground
     this.#lock = lock
+    this.#crew = new Crew(ground.clock)
     this.journal = ground.cabinet.jsonShelf('journal.json')
     this.ratchet = ground.cabinet.jsonShelf('ratchet.json')
     this.shelf = ground.cabinet.sessionShelf('session')
@@ -175,7 +168,7 @@ class TreesOnDisk implements Trees {
     const doubted = this.#doubted.has(coldTree)
     // A seal that is in doubt is swept, whatever the mode: it may not be swapped in on its word alone.
     if (order.mode === 'stage' && cold?.manifest === order.manifest && !doubted) return nothingToDo(armed)
-    return await this.#withWorkers(async (workers) => {
+    return await this.#lend(async (workers) => {
       const busy = this.#busy
       const job = { order, cold: coldTree, hot: hotTree, doubted, busy, spread: this.#spread, ...options }
       const result = await new Staging(this.#ground, job, workers).run().catch((error: unknown) => {
@@ -212,7 +205,7 @@ class TreesOnDisk implements Trees {
     const wanted = { build: sealed.build, digest: sealed.manifest }
     const { manifest } = await this.#ground.manifests.get(wanted, downloads, signal)
     const { layout, owner } = this.#ground
-    const difference = await this.#withWorkers((workers) =>
+    const difference = await this.#lend((workers) =>
       verifyTree(workers, layout.tree[tree], manifest.entries, owner, signal),
     )
     // Files that an app added are its own affair: what is doubted is whether the build's reached the disk.
@@ -235,8 +228,7 @@ class TreesOnDisk implements Trees {
   async close(clean: boolean): Promise<void> {
     if (this.#closed) return
     this.#closed = true
-    this.#cooling?.abort()
-    await this.#workers?.close()
+    await this.#crew.close()
     try {
       if (clean && !(await this.survey()).unclean) leaveCleanMark(this.#ground.layout.state)
     } catch (error) {
@@ -246,25 +238,10 @@ class TreesOnDisk implements Trees {
     }
   }
 
-  #repairCold(hot: TreeName | null): void {
-    const error = repairColdLink(this.#ground.layout, hot)
-    if (error !== null) this.#ground.log.warn('cold link not repaired', { error })
-  }
-
-  async #withWorkers<result>(work: (workers: Workers) => Promise<result>): Promise<result> {
-    const workers = this.#workers ?? new Workers(Math.min(MOST_THREADS, availableParallelism()))
-    this.#workers = null
-    this.#cooling?.abort()
-    let keep = false
+  async #lend<result>(work: (workers: Workers) => Promise<result>): Promise<result> {
     try {
-      const result = await work(workers)
-      await workers.all('closeWriter', [])
-      keep = !this.#closed
-      return result
+      return await this.#crew.lend(work)
     } finally {
-      // After a failure something may still be under way: only with every thread ended can nothing more be written (failures E16).
-      if (keep) this.#rest(workers)
-      else await workers.close()
       try {
         emptyDirectory(this.#ground.layout.tmp)
       } catch (error) {
@@ -273,19 +250,9 @@ class TreesOnDisk implements Trees {
     }
   }
 
-  /** Keeps idle threads for a while: what was staged is mostly swept or followed by another soon. */
-  #rest(workers: Workers): void {
-    const cooling = new AbortController()
-    this.#workers = workers
-    this.#cooling = cooling
-    this.#ground.clock.sleep(WARM_MS, cooling.signal).then(
-      async () => {
-        if (this.#workers !== workers) return
-        this.#workers = null
-        await workers.close()
-      },
-      () => undefined,
-    )
+  #repairCold(hot: TreeName | null): void {
+    const error = repairColdLink(this.#ground.layout, hot)
+    if (error !== null) this.#ground.log.warn('cold link not repaired', { error })
   }
 }
 

@@ -4,6 +4,7 @@ import { dirname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { ERRORS, type ErrorCode, FleetError } from '#fleet/errors.ts'
 import { stepCounters } from './failpoints.ts'
+import { createEndLock, holdForEnd } from './uninterrupted.ts'
 import type { CarriedError, Operations, WorkerAnswer, WorkerCall } from './worker.ts'
 
 interface Waiting {
@@ -20,14 +21,16 @@ function threadEnvironment(): NodeJS.ProcessEnv {
 
 class Thread {
   readonly #worker: Worker
+  readonly #endLock = createEndLock()
   readonly #waiting = new Map<number, Waiting>()
   #nextId = 1
   #failure: Error | null = null
+  #ending: Promise<void> | null = null
 
   constructor() {
     this.#worker = new Worker(new URL('./worker.ts', import.meta.url), {
       env: threadEnvironment(),
-      workerData: { stepCounters },
+      workerData: { stepCounters, endLock: this.#endLock },
     })
     this.#worker.on('message', (answer: WorkerAnswer) => this.#settle(answer))
     this.#worker.on('error', (error) => this.#fail(error instanceof Error ? error : new Error(String(error))))
@@ -47,7 +50,14 @@ class Thread {
     return promise
   }
 
-  async close(): Promise<void> {
+  /** Ends the thread wherever it is, but not where that would end the process. */
+  close(): Promise<void> {
+    this.#ending ??= this.#end()
+    return this.#ending
+  }
+
+  async #end(): Promise<void> {
+    await holdForEnd(this.#endLock)
     await this.#worker.terminate()
   }
 
