@@ -111,7 +111,9 @@ export function damage(at: DamagedRoot, lie: DiskLie): void {
       return
     case 'of the other tree': {
       const [one, other] = [placeOf(at, 'hot seal'), placeOf(at, 'cold seal')]
-      writeFileSync(path, readFileSync(path === one ? other : one))
+      const source = path === one ? other : one
+      // Another lie may have taken it away before.
+      if (existsSync(source)) writeFileSync(path, readFileSync(source))
       return
     }
     case 'key':
