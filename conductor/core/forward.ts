@@ -10,7 +10,7 @@ import { ahead, describeHolds, isOurs, mayBeginOver, orphanHold } from './owners
 import type { Opening, Plan, Signals } from './plan.ts'
 import { prestage } from './prestage.ts'
 import { isSoaking, stageOf } from './progress.ts'
-import { isReady, raise, unstaged } from './raise.ts'
+import { exposedAt, isReady, raise, unstaged } from './raise.ts'
 import { hasFailed, namesOf, type Placed, placeAll } from './service.ts'
 import { overdue, passStage, rollBack, settle, unsure, wait } from './settling.ts'
 import { capOf, type FleetView, isSettled, type Policy, policyIn, type RingView, shareOf } from './standing.ts'
@@ -26,7 +26,7 @@ export function forward(rollout: Rollout, fleet: FleetView, signals: Signals, op
   if (failing.length > 0) {
     return rollBack('gate-failed', failing.map(({ gate, message }) => `${gate}: ${message}`).join('; '))
   }
-  const turn = turned(rollout, fleet, now)
+  const turn = turned(rollout, fleet, now) ?? unproved(rollout, view)
   if (turn !== null) return turn
   const stops = [...blockers(rollout, signals, opening), ...lineStops(rollout, view, fleet, now)]
   if (stops.length > 0) return wait(...stops)
@@ -109,6 +109,29 @@ function tooManyFailed(rollout: Rollout, view: RingView, mark: RingMark, policy:
   const what = `${failed.length} of ${view.nodes.length} nodes of ${view.ring} failed ${rollout.build} (${allowed})`
   const outcome = `${what}${first ? `: ${first.message}` : ''}`
   return rollBack('failures-over-budget', outcome, [{ code: 'failures-over-budget', message: outcome, nodes }])
+}
+
+/**
+ * The share is reached and nobody of it runs the build: within the budget or not, there is no word for it, and a larger share would only fail
+ * more. Before gates are heard: where nobody runs the build, they have nothing to judge and never will.
+ */
+function unproved(rollout: Rollout, view: RingView): Plan | null {
+  const mark = rollout.marks?.[view.ring]
+  if (mark === undefined || view.standing.kind !== 'record' || !isOurs(rollout, view)) return null
+  const { target } = view.standing
+  const placed = placeAll(view.nodes, target.salt)
+  const below = placed.filter(({ at }) => at < target.cutoff)
+  const asked = unwaived(rollout, below)
+  const failed = asked.filter((node) => hasFailed(node, target, mark))
+  if (below.length < exposedAt(stageOf(rollout).share, placed.length)) return null
+  if (failed.length === 0 || failed.length < asked.length) return null
+  const [one] = failed
+  const first = one?.status.refusal ?? one?.status.troubles[0]
+  const what = `all ${failed.length} of the nodes of ${view.ring} that were to run it failed ${rollout.build}`
+  const outcome = `${what}${first ? `: ${first.message}` : ''}`
+  return rollBack('failures-over-budget', outcome, [
+    { code: 'failures-over-budget', message: outcome, nodes: namesOf(failed) },
+  ])
 }
 
 /** Whatever answers there is not the build that was ordered: no share of the fleet may be told so, however large the budget. */
