@@ -6,7 +6,7 @@ import type { CatalogEntry } from '#fleet/ports.ts'
 import type { BuildRef, Rollout, Stage } from '#fleet/rollout.ts'
 import { ALL } from '#fleet/target.ts'
 import { describeAbandoned, isAbandoned, takeUp } from './abandoned.ts'
-import { forceIn, isForeign, isRegressed, runningUnder } from './force.ts'
+import { forceIn, isBeyondUs, isForeign, isRegressed, runningUnder } from './force.ts'
 import { goodAt } from './good.ts'
 import { judge, ORPHAN } from './legality.ts'
 import { expectedTarget, nextGeneration, orderOf } from './orders.ts'
@@ -196,8 +196,10 @@ function beginningOf(wish: ReleaseWish, facts: ReleaseFacts, entry: CatalogEntry
   const rings = facts.rings.map((view) => {
     const last = facts.rollout
     if (isAbandoned(view, last)) return { ring: view.ring, there: false, back: last.fallbacks[view.ring] ?? null }
-    const force = forceIn(view, facts.rollout, facts.builds)
-    const ordered = runningUnder(force) ?? mostRun(view, facts)
+    // Without a fallback nobody is asked to leave what it runs before its turn.
+    const beyond = isBeyondUs(view, facts.rollout, facts.builds)
+    const force = beyond ? null : forceIn(view, facts.rollout, facts.builds)
+    const ordered = beyond ? null : (runningUnder(force) ?? mostRun(view, facts))
     const running = ordered !== null && isStillborn(view, ordered, facts) ? null : ordered
     const there = running?.build === entry.build && (force?.cutoff ?? 0) === ALL
     // Where the build runs already, the way back is the one that it has.

@@ -182,7 +182,8 @@ test('nothing to go back to is a refusal that says what is known', () => {
   const start = startRollback(back, facts(record(settledOn(B, null)), null))
   assert.ok(start.kind === 'refuse')
   assert.deepEqual([start.code, start.message], ['NO_PREVIOUS', 'b-build is the only build known in production'])
-  const never = startRollback(back, facts(record(settledOn(null, null, 0)), null))
+  const created = record(settledOn(null, null, 0))
+  const never = startRollback(back, facts(created, null, { rings: [ring(created, null)] }))
   assert.ok(never.kind === 'refuse' && never.message === 'nothing was released to production yet')
 })
 
