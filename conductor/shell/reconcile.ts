@@ -147,8 +147,13 @@ async function turn(driving: Driving, rings: readonly Name[], beside: Beside, si
   const deed = { rollout, events, told, answered: [], aside }
   const after = (await execute(world, observed.ledger, deed, signal)) ?? rollout
   // What still holds back the next step is said when nothing is left to do but wait.
-  const because = next.action.type === 'rollBack' ? next.because : []
+  const because = next.action.type === 'rollBack' || isAnswer(next) ? next.because : []
   return seen(observed, after, { action: next.action, because }, driving.policy, true)
+}
+
+/** An order that is written again because of what nodes obey: as when Consul was restored, which nobody else would tell. */
+function isAnswer({ action }: Plan): boolean {
+  return action.type === 'order' && action.order.kind === 'rewrite'
 }
 
 function seen(observed: Observation, rollout: Rollout, next: Plan, policy: Policy, wrote: boolean): Turned {
