@@ -87,8 +87,15 @@ export async function erringBuild(scene: Scene, build: string, good: string): Pr
   const beyond = rows.findIndex((row) => row.length > 2 && Number(row.at(-1)) > GATE.max)
   assert.equal(beyond, rows.length - 1, `the first reading above the limit is the last: ${JSON.stringify(rows)}`)
   assert.equal(Date.parse(end.at), atOf(told, 'rollback-begun'), 'judged and turned back in one transaction')
+  const raised = told.find(
+    ({ event, facts }) => event === 'ordered' && facts.kind === 'raise' && facts.ring === 'canary',
+  )
+  assert.ok(raised)
   return {
     readings: rows.length,
+    'seconds between readings': GATE.intervalSeconds,
+    'seconds from the first reading to the verdict': Number(rows.at(-1)?.[0]),
+    'seconds from the order at canary to the verdict': seconds(Date.parse(end.at) - Date.parse(raised.at)),
     'seconds from the verdict to the end': seconds(atOf(told, 'ended') - atOf(told, 'rollback-begun')),
   }
 }
