@@ -13,6 +13,7 @@ import { isSoaking, stageOf } from './progress.ts'
 import { exposedAt, isReady, raise, unstaged } from './raise.ts'
 import { hasFailed, namesOf, type Placed, placeAll } from './service.ts'
 import { overdue, passStage, rollBack, settle, unsure, wait } from './settling.ts'
+import { goOnWithout, heardAgain } from './silence.ts'
 import { capOf, type FleetView, isSettled, type Policy, policyIn, type RingView, shareOf } from './standing.ts'
 import { unwaived, waivedNodes } from './waiver.ts'
 
@@ -26,6 +27,8 @@ export function forward(rollout: Rollout, fleet: FleetView, signals: Signals, op
   if (failing.length > 0) {
     return rollBack('gate-failed', failing.map(({ gate, message }) => `${gate}: ${message}`).join('; '))
   }
+  const heard = heardAgain(rollout, fleet)
+  if (heard !== null) return heard
   const turn = turned(rollout, fleet, now) ?? unproved(rollout, view)
   if (turn !== null) return turn
   const stops = [...blockers(rollout, signals, opening), ...lineStops(rollout, view, fleet, now)]
@@ -65,9 +68,11 @@ function further(rollout: Rollout, view: RingView, fleet: FleetView, signals: Si
   const placed = placeAll(view.nodes, target.salt)
   const policy = policyIn(fleet.policy, view.ring)
   const spread = { share: stage.share, cap: capOf(policy, placed.length), barrier: stage.barrier ?? false }
-  return target.cutoff === 0
-    ? firstRaise(rollout, view, target, placed, spread, now)
-    : advance(rollout, view, target, placed, spread, signals, now)
+  const next =
+    target.cutoff === 0
+      ? firstRaise(rollout, view, target, placed, spread, now)
+      : advance(rollout, view, target, placed, spread, signals, now)
+  return goOnWithout(rollout, next, { view, placed, mark, policy }, now)
 }
 
 /**

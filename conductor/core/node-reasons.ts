@@ -22,7 +22,7 @@ export const NODE_REASONS = table({
     'puller status, on {node}',
   ],
   'node-waived': [
-    'An operator waived the node',
+    'The node was waived',
     'the rollout does not wait for it; it stays counted and shown',
     'until the rollout is over',
     'conduct forget {node} --reason WHY, if it is gone for good',
