@@ -71,6 +71,8 @@ export type ReleaseStart =
 const refuse = (code: ErrorCode, message: string): Refusal => ({ kind: 'refuse', code, message })
 
 export function startRelease(wish: ReleaseWish, facts: ReleaseFacts): ReleaseStart {
+  const returning = stillReturning(wish, facts)
+  if (returning !== null) return returning
   const entry = chooseBuild(wish, facts)
   if ('kind' in entry) return entry
   const open = facts.rollout !== null && !isOver(facts.rollout) ? facts.rollout : null
@@ -87,6 +89,14 @@ export function startRelease(wish: ReleaseWish, facts: ReleaseFacts): ReleaseSta
   const left = facts.rings.filter((view) => isAbandoned(view, last))
   const takesUp = last === null ? [] : left.flatMap((view) => takeUp(rollout, last, view, Date.parse(wish.at)))
   return { kind: 'begin', beginning, takesUp }
+}
+
+/** Before the quarantine that the way back brings along: who releases the build again is told of the rollback, which goes on. */
+function stillReturning({ build }: ReleaseWish, { rollout }: ReleaseFacts): Refusal | null {
+  if (rollout === null || rollout.phase !== 'recalling' || rollout.build !== build) return null
+  const ruling = judge('release', rollout)
+  const why = rollout.outcome === null ? '' : ` (${rollout.outcome})`
+  return ruling.kind === 'refuse' ? refuse(ruling.code, `${ruling.message}${why}; ${build} was not started`) : null
 }
 
 /** Nothing begins while every ring that it is about is stopped; a ring further on is waited for when its turn comes. */
