@@ -29,7 +29,7 @@ export function forward(rollout: Rollout, fleet: FleetView, signals: Signals, op
   }
   const heard = heardAgain(rollout, fleet)
   if (heard !== null) return heard
-  const turn = turned(rollout, fleet, now) ?? unproved(rollout, view)
+  const turn = turned(rollout, fleet, now) ?? unproved(rollout, view, signals)
   if (turn !== null) return turn
   const stops = [...blockers(rollout, signals, opening), ...lineStops(rollout, view, fleet, now)]
   if (stops.length > 0) return wait(...stops)
@@ -117,10 +117,10 @@ function tooManyFailed(rollout: Rollout, view: RingView, mark: RingMark, policy:
 }
 
 /**
- * The share is reached and nobody of it runs the build: within the budget or not, there is no word for it, and a larger share would only fail
- * more. Before gates are heard: where nobody runs the build, they have nothing to judge and never will.
+ * The share is reached, or a gate lets nobody further up, and nobody of it runs the build: within the budget or not, there is no word for it,
+ * and a larger share would only fail more. Before gates are heard: where nobody runs the build, they have nothing to judge and never will.
  */
-function unproved(rollout: Rollout, view: RingView): Plan | null {
+function unproved(rollout: Rollout, view: RingView, signals: Signals): Plan | null {
   const mark = rollout.marks?.[view.ring]
   if (mark === undefined || view.standing.kind !== 'record' || !isOurs(rollout, view)) return null
   const { target } = view.standing
@@ -128,8 +128,9 @@ function unproved(rollout: Rollout, view: RingView): Plan | null {
   const below = placed.filter(({ at }) => at < target.cutoff)
   const asked = unwaived(rollout, below)
   const failed = asked.filter((node) => hasFailed(node, target, mark))
-  if (below.length < exposedAt(stageOf(rollout).share, placed.length)) return null
   if (failed.length === 0 || failed.length < asked.length) return null
+  const reached = below.length >= exposedAt(stageOf(rollout).share, placed.length)
+  if (!reached && unsure(signals).length === 0) return null
   const [one] = failed
   const first = one?.status.refusal ?? one?.status.troubles[0]
   const what = `all ${failed.length} of the nodes of ${view.ring} that were to run it failed ${rollout.build}`

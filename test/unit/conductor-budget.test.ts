@@ -5,9 +5,18 @@ import { isOver } from '#conductor/core/reduce.ts'
 import type { Stage } from '#fleet/rollout.ts'
 import { A, B, C, Simulation, settledOn } from '#test/support/rollout-sim.ts'
 
-const thirty = (shares: readonly number[]): Simulation => {
+const thirty = (shares: readonly number[], maxUnavailable = 33): Simulation => {
   const stages: readonly Omit<Stage, 'ring'>[] = shares.map((share) => ({ share }))
-  return new Simulation({ nodes: 30, before: settledOn(B, A), hot: B, cold: A, build: C, stages, failureBudget: 10 })
+  return new Simulation({
+    nodes: 30,
+    before: settledOn(B, A),
+    hot: B,
+    cold: A,
+    build: C,
+    stages,
+    failureBudget: 10,
+    maxUnavailable,
+  })
 }
 
 function live(sim: Simulation, healthy: Parameters<Simulation['settle']>[0]): void {
@@ -41,6 +50,16 @@ test('a share of which one node proves the build goes on, as long as the budget 
 
 test('a gate that has nothing to judge, since every node of the share failed, does not keep the build from being taken back', () => {
   const sim = thirty([10, 100])
+  live(sim, (build) => {
+    const message = 'no node runs c-build: there is nothing to judge'
+    if (build === C) sim.signals = { verdicts: [{ gate: 'errors', verdict: 'inconclusive', message }] }
+    return build !== C
+  })
+  assert.equal(sim.rollout.phase, 'rolledBack')
+})
+
+test('where a gate lets no more up, because all that came up failed, the build is taken back too', () => {
+  const sim = thirty([25, 100], 4)
   live(sim, (build) => {
     const message = 'no node runs c-build: there is nothing to judge'
     if (build === C) sim.signals = { verdicts: [{ gate: 'errors', verdict: 'inconclusive', message }] }
