@@ -208,8 +208,10 @@ function retry(wish: VerbWish, rollout: Rollout, fleet: FleetView): Decision {
     const order = orderOf('rewrite', view, raiseOrder(after, view, target, target.cutoff, now), [])
     return [{ type: 'ordered', order, prior: rollout.marks?.[view.ring]?.prior ?? null }]
   })
+  const beside = wish.nodes.length === 0 ? [] : nodes.filter((node) => !wish.nodes.includes(node as Name))
+  const also = beside.length === 0 ? '' : `; an attempt is the ring's, so ${someOf(beside)} with them`
   return doing(
-    `${someOf(nodes)} will try ${build} once more (attempt ${retried.attempt} of rollout ${id})`,
+    `${someOf(nodes)} will try ${build} once more (attempt ${retried.attempt} of rollout ${id})${also}`,
     retried,
     ...orders,
   )
