@@ -46,6 +46,8 @@ const step = v.strictObject({
   prestage: v.optional(v.picklist(['previous', 'start'])),
   barrier: v.optional(v.boolean()),
   progressSeconds: v.optional(seconds),
+  silentNodes: v.optional(v.picklist(['wait', 'proceed'])),
+  silentSeconds: v.optional(seconds),
   maxUnavailable: v.optional(percent),
   failureBudget: v.optional(percent),
 })

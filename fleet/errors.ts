@@ -127,6 +127,7 @@ export const ERRORS = {
   JOURNAL_TOO_NEW: { kind: 'usage', title: 'The journal is of a newer puller', fix: 'upgrade the puller' },
   DRAIN_TIMEOUT: { kind: 'failed', title: 'The node did not drain in time' },
   HOOK_FAILED: { kind: 'failed', title: 'A hook failed' },
+  ASSETS_FAILED: { kind: 'transient', title: 'The assets of a build were not published' },
   HOOK_TIMEOUT: { kind: 'failed', title: 'A hook ran too long' },
   SPAWN_FAILED: { kind: 'transient', title: 'A process could not be started' },
   VERIFY_FAILED: { kind: 'failed', title: 'The build did not become healthy' },

@@ -32,12 +32,14 @@ export interface Because {
   readonly nodes?: readonly string[]
 }
 
-/** A node that an operator said need not be waited for. It stays counted and shown; it only blocks nothing any more. */
+/** A node that need not be waited for. It stays counted and shown; it only blocks nothing any more. */
 export interface Waiver {
   readonly node: Name
   readonly by: string
   readonly reason: string
   readonly at: string
+  /** By the plan and nobody's word (`silentNodes: proceed`): it ends when the node is heard of again. */
+  readonly policy?: boolean
 }
 
 /**
@@ -60,6 +62,8 @@ export interface Stage {
   readonly barrier?: boolean
   /** Without a step forward for this long the rollout is put on hold; 0 or left out: never. */
   readonly progressSeconds?: number
+  /** It goes on without nodes that stay silent for so long, within the failure budget; left out: it waits for them. */
+  readonly silentSeconds?: number
 }
 
 /** What happened so far at the stage in hand; it begins anew with every stage. */
@@ -70,6 +74,8 @@ export interface StageProgress {
   /** Since when it is converged without a break: the beginning of its soak. Null while it is not. */
   readonly convergedAt: string | null
   readonly smoke: { readonly passed: boolean; readonly message: string } | null
+  /** Since when it waits for nothing but silent nodes; noted only where the plan goes on without them. */
+  readonly silentAt?: string
 }
 
 /** A build and the digest of its manifest: what an order names. */

@@ -108,12 +108,14 @@ const stageSchema = v.object({
   approval: v.exactOptional(v.literal('manual')),
   barrier: v.exactOptional(v.boolean()),
   progressSeconds: v.exactOptional(seconds),
+  silentSeconds: v.exactOptional(seconds),
 })
 const progressSchema = v.object({
   begunAt: line,
   movedAt: v.nullable(line),
   convergedAt: v.nullable(line),
   smoke: v.nullable(v.object({ passed: v.boolean(), message: line })),
+  silentAt: v.exactOptional(line),
 })
 
 export const rolloutSchema = v.object({
@@ -142,7 +144,10 @@ export const rolloutSchema = v.object({
   progress: v.optional(v.nullable(progressSchema), null),
   promoted: v.optional(v.nullable(count), null),
   prestage: v.optional(v.record(v.string(), v.picklist(['previous', 'start'])), {}),
-  waivers: v.optional(v.array(v.object({ node: name, by: line, reason: line, at: line })), []),
+  waivers: v.optional(
+    v.array(v.object({ node: name, by: line, reason: line, at: line, policy: v.exactOptional(v.boolean()) })),
+    [],
+  ),
   commander: v.optional(v.nullable(line), null),
   back: v.optional(v.boolean(), false),
   verdicts: v.optional(v.array(gateMark), []),

@@ -120,6 +120,7 @@ export const pullerSchema = v.strictObject({
   drain: v.optional(drain, NO_DRAIN),
   hooks: v.optional(
     v.strictObject({
+      assets: v.optional(hook),
       beforeDrain: v.optional(hook),
       afterSwap: v.optional(hook),
       afterVerify: v.optional(hook),

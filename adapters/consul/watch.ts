@@ -121,8 +121,10 @@ export async function* watch<value>(
     }
     absentMs = pace.absentMs
     if (wentBack) log.debug('consul index went back', { key: watched.what, from: index, to: seen })
-    index = wentBack ? 0 : seen
     const soon = goodAt - began < 0.9 * world.waitMs
+    // Woken for nothing: so a Consul that was restored from a snapshot does, once, by what stood before, and is silent from then on.
+    const roused = soon && !changed && index > 0 && seen === index
+    index = wentBack || roused ? 0 : seen
     const waitMs = changed
       ? Math.max(watched.gatherMs?.(answer.value) ?? 0, waitForChange())
       : soon

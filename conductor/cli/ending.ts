@@ -1,6 +1,7 @@
 // Owns how a driving verb ends: the sentences that say what happened, and the exit code that a script reads.
 
 import type { NodePicture, RingPicture } from '#conductor/core/picture.ts'
+import { describeWaived } from '#conductor/core/waiver.ts'
 import type { Driven } from '#conductor/shell/reconcile.ts'
 import { formatDuration } from '#fleet/duration.ts'
 import type { ErrorCode } from '#fleet/errors.ts'
@@ -63,7 +64,9 @@ export function endOfRelease(driven: Driven, rings: readonly RingPicture[], ms: 
         : `${counts.converged} of ${counted(counts.total, 'node')}`
       return `Released ${build} to ${ring}: ${who} ${counts.converged === 1 ? 'runs' : 'run'} it after ${time}.`
     })
-    return { exit: 0, lines: [...lines, ...strays(rings, build)] }
+    const waived = describeWaived(rollout)
+    const uncounted = waived === '' ? [] : [`  Not counted: ${plain(waived)}.`]
+    return { exit: 0, lines: [...lines, ...uncounted, ...strays(rings, build)] }
   }
   const why = plain(rollout.outcome ?? 'it failed')
   if (rollout.cause === 'aborted') {

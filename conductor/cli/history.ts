@@ -107,6 +107,10 @@ export function sentenceOf({ event, facts }: HistoryEntry): string {
       return `${stage} has converged: its soak begins (${fact('rollout')})`
     case 'convergence-lost':
       return `${stage} is no longer converged: its soak is void (${fact('rollout')})`
+    case 'nodes-silent':
+      return `${stage} waits for nothing but silent nodes (${fact('rollout')})`
+    case 'silence-over':
+      return `${stage} does not wait for silent nodes alone any more (${fact('rollout')})`
     case 'smoke-tested':
       return `the smoke test of ${stage} ${facts.passed === true ? 'passed' : 'failed'}: ${fact('message')}`
     case 'stage-soaked':

@@ -18,7 +18,7 @@ export interface Typed extends VerbOptions {
 
 /** Verbs that leave something standing for others to find: they say why. */
 const REASONED: readonly VerbWish['verb'][] = ['hold', 'waive', 'forget', 'pin', 'quarantine', 'clear']
-const ABOUT_NODES: readonly VerbWish['verb'][] = ['retry', 'waive', 'pin', 'unpin', 'forget']
+const ABOUT_NODES: readonly VerbWish['verb'][] = ['retry', 'waive', 'unwaive', 'pin', 'unpin', 'forget']
 
 /** @throws FleetError `USAGE` · `NAME_INVALID` · `NODE_UNKNOWN` · what carrying it out throws */
 export async function operate(bench: Bench, typed: Typed): Promise<number> {
@@ -70,7 +70,7 @@ function buildNamed(word: string) {
 async function ringsOf(bench: Bench, verb: VerbWish['verb'], [node]: readonly Name[]): Promise<readonly Name[] | null> {
   const { rings, ringsNamed } = bench
   if (verb === 'hold' || verb === 'unhold') return ringsNamed ? rings : []
-  if (node === undefined || verb === 'retry' || verb === 'waive') return []
+  if (node === undefined || ['retry', 'waive', 'unwaive'].includes(verb)) return []
   if (ringsNamed && rings.length === 1) return rings
   const kind = verb === 'unpin' ? 'pin' : 'node'
   const found = await ringsWith(bench, kind, node)

@@ -24,6 +24,7 @@ const LINES: readonly Line[] = [
   { verb: 'abort', takes: '', does: 'end the open rollout and leave every node as it is; rollback would take it back' },
   { verb: 'retry', takes: '[node...]', does: 'ask nodes that failed the build once more' },
   { verb: 'waive', takes: '<node...>', does: 'go on without waiting for a node; it stays counted and shown' },
+  { verb: 'unwaive', takes: '<node...>', does: 'take a waiver back: the node is waited for again' },
   { verb: 'handover', takes: '', does: 'name another commander of the open rollout', to: true },
   {
     verb: 'hold',

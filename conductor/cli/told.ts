@@ -11,6 +11,8 @@ export function verbSentence(event: string, fact: (name: string) => string): str
       return `asked ${fact('nodes')} that failed ${fact('build')} once more (attempt ${fact('attempt')} of ${fact('rollout')})`
     case 'waived':
       return `waived ${fact('node')} in ${fact('rollout')}${why}`
+    case 'unwaived':
+      return `waits for ${fact('node')} in ${fact('rollout')} again${why}`
     case 'handed-over':
       return `handed ${fact('rollout')} over from ${fact('from')} to ${fact('to')}`
     case 'taken-over':

@@ -6,7 +6,7 @@ import type { CatalogEntry } from '#fleet/ports.ts'
 import type { BuildRef, Rollout, Stage } from '#fleet/rollout.ts'
 import { ALL } from '#fleet/target.ts'
 import { describeAbandoned, isAbandoned, takeUp } from './abandoned.ts'
-import { forceIn, isForeign, isRegressed, runningUnder } from './force.ts'
+import { forceIn, isBeyondUs, isForeign, isRegressed, runningUnder } from './force.ts'
 import { goodAt } from './good.ts'
 import { judge, ORPHAN } from './legality.ts'
 import { expectedTarget, nextGeneration, orderOf } from './orders.ts'
@@ -71,6 +71,8 @@ export type ReleaseStart =
 const refuse = (code: ErrorCode, message: string): Refusal => ({ kind: 'refuse', code, message })
 
 export function startRelease(wish: ReleaseWish, facts: ReleaseFacts): ReleaseStart {
+  const returning = stillReturning(wish, facts)
+  if (returning !== null) return returning
   const entry = chooseBuild(wish, facts)
   if ('kind' in entry) return entry
   const open = facts.rollout !== null && !isOver(facts.rollout) ? facts.rollout : null
@@ -87,6 +89,14 @@ export function startRelease(wish: ReleaseWish, facts: ReleaseFacts): ReleaseSta
   const left = facts.rings.filter((view) => isAbandoned(view, last))
   const takesUp = last === null ? [] : left.flatMap((view) => takeUp(rollout, last, view, Date.parse(wish.at)))
   return { kind: 'begin', beginning, takesUp }
+}
+
+/** Before the quarantine that the way back brings along: who releases the build again is told of the rollback, which goes on. */
+function stillReturning({ build }: ReleaseWish, { rollout }: ReleaseFacts): Refusal | null {
+  if (rollout === null || rollout.phase !== 'recalling' || rollout.build !== build) return null
+  const ruling = judge('release', rollout)
+  const why = rollout.outcome === null ? '' : ` (${rollout.outcome})`
+  return ruling.kind === 'refuse' ? refuse(ruling.code, `${ruling.message}${why}; ${build} was not started`) : null
 }
 
 /** Nothing begins while every ring that it is about is stopped; a ring further on is waited for when its turn comes. */
@@ -196,8 +206,10 @@ function beginningOf(wish: ReleaseWish, facts: ReleaseFacts, entry: CatalogEntry
   const rings = facts.rings.map((view) => {
     const last = facts.rollout
     if (isAbandoned(view, last)) return { ring: view.ring, there: false, back: last.fallbacks[view.ring] ?? null }
-    const force = forceIn(view, facts.rollout, facts.builds)
-    const ordered = runningUnder(force) ?? mostRun(view, facts)
+    // Without a fallback nobody is asked to leave what it runs before its turn.
+    const beyond = isBeyondUs(view, facts.rollout, facts.builds)
+    const force = beyond ? null : forceIn(view, facts.rollout, facts.builds)
+    const ordered = beyond ? null : (runningUnder(force) ?? mostRun(view, facts))
     const running = ordered !== null && isStillborn(view, ordered, facts) ? null : ordered
     const there = running?.build === entry.build && (force?.cutoff ?? 0) === ALL
     // Where the build runs already, the way back is the one that it has.

@@ -11,6 +11,10 @@ function priorOf({ standing }: RingView): BuildRef | null {
   return fallback === null || fallbackManifest === null ? null : { build: fallback, manifest: fallbackManifest }
 }
 
+function notedAt(note: Extract<Action, { type: 'note' }>['note'], at: string): RolloutEvent {
+  return note === 'soaked' || note === 'silenceOver' ? { type: note } : { type: note, at }
+}
+
 /** @param at ISO 8601 */
 export function execution(fleet: FleetView, action: Action, at: string): readonly RolloutEvent[] {
   switch (action.type) {
@@ -24,7 +28,11 @@ export function execution(fleet: FleetView, action: Action, at: string): readonl
     case 'nextStage':
       return [{ type: 'stagePassed', at }]
     case 'note':
-      return [action.note === 'soaked' ? { type: 'soaked' } : { type: action.note, at }]
+      return [notedAt(action.note, at)]
+    case 'waive':
+      return action.waivers.map((waiver) => ({ type: 'waived', waiver }))
+    case 'unwaive':
+      return action.nodes.map((node) => ({ type: 'unwaived', node, reason: action.reason, policy: true }))
     case 'hold':
       return [{ type: 'held', hold: action.hold }]
     case 'rollBack':

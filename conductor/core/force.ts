@@ -3,6 +3,7 @@ import type { Name } from '#fleet/build.ts'
 import type { CatalogEntry } from '#fleet/ports.ts'
 import type { BuildRef, Rollout } from '#fleet/rollout.ts'
 import { ALL } from '#fleet/target.ts'
+import { forgottenIn } from './forgotten.ts'
 import type { RingView } from './standing.ts'
 
 /** The order that a ring's nodes follow, as far as it can be known. `cutoff` and `salt` say who follows which half of it. */
@@ -59,8 +60,8 @@ export function runningUnder(force: Force | null): BuildRef | null {
 }
 
 /**
- * The order in force. A key that is gone, unreadable or behind its nodes leaves in force what the last rollout wrote; a bare id is in
- * force with what ran before as its fallback, unless nobody can know its manifest.
+ * The order in force. A key that is gone, unreadable or behind its nodes leaves in force what the last rollout wrote, or what nodes obey that
+ * Consul has forgotten; a bare id is in force with what ran before as its fallback, unless nobody can know its manifest.
  */
 export function forceIn(view: RingView, rollout: Rollout | null, builds: readonly CatalogEntry[]): Force | null {
   const { standing, ring } = view
@@ -74,6 +75,8 @@ export function forceIn(view: RingView, rollout: Rollout | null, builds: readonl
     const { generation } = standing.target
     return { build: { build, manifest: entry.manifest }, fallback, cutoff: ALL, salt: build, generation }
   }
+  const forgotten = forgottenBy(view, rollout, builds)
+  if (forgotten !== null && forgotten !== 'unknown') return forgotten
   if (standing.kind !== 'record' || (isRegressed(view, rollout) && left !== null)) return left
   const { target } = standing
   const build = refOf(target.build, target.manifest)
@@ -84,4 +87,14 @@ export function forceIn(view: RingView, rollout: Rollout | null, builds: readonl
   const fallback = own ?? (byHand && before?.build !== build.build ? before : null)
   const { cutoff, salt, generation } = target
   return { build, fallback, cutoff, salt, generation }
+}
+
+function forgottenBy(view: RingView, rollout: Rollout | null, builds: readonly CatalogEntry[]) {
+  const remembered = { left: leftBy(rollout, view.ring), written: rollout?.generations[view.ring] ?? 0 }
+  return forgottenIn(view, remembered, builds)
+}
+
+/** Nodes obey an order that Consul has forgotten, and nothing here tells which: what the last rollout left is no guide to what they run. */
+export function isBeyondUs(view: RingView, rollout: Rollout | null, builds: readonly CatalogEntry[]): boolean {
+  return forgottenBy(view, rollout, builds) === 'unknown'
 }

@@ -10,9 +10,10 @@ import { ahead, describeHolds, isOurs, mayBeginOver, orphanHold } from './owners
 import type { Opening, Plan, Signals } from './plan.ts'
 import { prestage } from './prestage.ts'
 import { isSoaking, stageOf } from './progress.ts'
-import { isReady, raise, unstaged } from './raise.ts'
+import { exposedAt, isReady, raise, unstaged } from './raise.ts'
 import { hasFailed, namesOf, type Placed, placeAll } from './service.ts'
 import { overdue, passStage, rollBack, settle, unsure, wait } from './settling.ts'
+import { goOnWithout, heardAgain } from './silence.ts'
 import { capOf, type FleetView, isSettled, type Policy, policyIn, type RingView, shareOf } from './standing.ts'
 import { unwaived, waivedNodes } from './waiver.ts'
 
@@ -26,7 +27,9 @@ export function forward(rollout: Rollout, fleet: FleetView, signals: Signals, op
   if (failing.length > 0) {
     return rollBack('gate-failed', failing.map(({ gate, message }) => `${gate}: ${message}`).join('; '))
   }
-  const turn = turned(rollout, fleet, now)
+  const heard = heardAgain(rollout, fleet)
+  if (heard !== null) return heard
+  const turn = turned(rollout, fleet, now) ?? unproved(rollout, view, signals)
   if (turn !== null) return turn
   const stops = [...blockers(rollout, signals, opening), ...lineStops(rollout, view, fleet, now)]
   if (stops.length > 0) return wait(...stops)
@@ -65,9 +68,11 @@ function further(rollout: Rollout, view: RingView, fleet: FleetView, signals: Si
   const placed = placeAll(view.nodes, target.salt)
   const policy = policyIn(fleet.policy, view.ring)
   const spread = { share: stage.share, cap: capOf(policy, placed.length), barrier: stage.barrier ?? false }
-  return target.cutoff === 0
-    ? firstRaise(rollout, view, target, placed, spread, now)
-    : advance(rollout, view, target, placed, spread, signals, now)
+  const next =
+    target.cutoff === 0
+      ? firstRaise(rollout, view, target, placed, spread, now)
+      : advance(rollout, view, target, placed, spread, signals, now)
+  return goOnWithout(rollout, next, { view, placed, mark, policy }, now)
 }
 
 /**
@@ -109,6 +114,30 @@ function tooManyFailed(rollout: Rollout, view: RingView, mark: RingMark, policy:
   const what = `${failed.length} of ${view.nodes.length} nodes of ${view.ring} failed ${rollout.build} (${allowed})`
   const outcome = `${what}${first ? `: ${first.message}` : ''}`
   return rollBack('failures-over-budget', outcome, [{ code: 'failures-over-budget', message: outcome, nodes }])
+}
+
+/**
+ * The share is reached, or a gate lets nobody further up, and nobody of it runs the build: within the budget or not, there is no word for it,
+ * and a larger share would only fail more. Before gates are heard: where nobody runs the build, they have nothing to judge and never will.
+ */
+function unproved(rollout: Rollout, view: RingView, signals: Signals): Plan | null {
+  const mark = rollout.marks?.[view.ring]
+  if (mark === undefined || view.standing.kind !== 'record' || !isOurs(rollout, view)) return null
+  const { target } = view.standing
+  const placed = placeAll(view.nodes, target.salt)
+  const below = placed.filter(({ at }) => at < target.cutoff)
+  const asked = unwaived(rollout, below)
+  const failed = asked.filter((node) => hasFailed(node, target, mark))
+  if (failed.length === 0 || failed.length < asked.length) return null
+  const reached = below.length >= exposedAt(stageOf(rollout).share, placed.length)
+  if (!reached && unsure(signals).length === 0) return null
+  const [one] = failed
+  const first = one?.status.refusal ?? one?.status.troubles[0]
+  const what = `all ${failed.length} of the nodes of ${view.ring} that were to run it failed ${rollout.build}`
+  const outcome = `${what}${first ? `: ${first.message}` : ''}`
+  return rollBack('failures-over-budget', outcome, [
+    { code: 'failures-over-budget', message: outcome, nodes: namesOf(failed) },
+  ])
 }
 
 /** Whatever answers there is not the build that was ordered: no share of the fleet may be told so, however large the budget. */

@@ -114,6 +114,7 @@ export const LEGALITY = {
   },
   retry: { ...over, ...moving(yes), paused: RESUME_FIRST, held: yes, orphaned: ORPHANED, recalling: RECALLING },
   waive: { ...over, ...moving(yes), paused: yes, held: yes, orphaned: yes, recalling: yes },
+  unwaive: { ...over, ...moving(yes), paused: yes, held: yes, orphaned: yes, recalling: yes },
   handover: { ...over, ...moving(yes), paused: yes, held: yes, orphaned: yes, recalling: yes },
   hold: everywhere(yes),
   unhold: everywhere(yes),

@@ -22,7 +22,7 @@ export const NODE_REASONS = table({
     'puller status, on {node}',
   ],
   'node-waived': [
-    'An operator waived the node',
+    'The node was waived',
     'the rollout does not wait for it; it stays counted and shown',
     'until the rollout is over',
     'conduct forget {node} --reason WHY, if it is gone for good',
@@ -76,6 +76,12 @@ export const NODE_REASONS = table({
     'it stages when the tree has been quiet for coldQuietSeconds',
     'after coldQuietSeconds of its config',
     'conduct watch --nodes',
+  ],
+  'node-assets-failed': [
+    'The assets of the build were not published from the node',
+    'it does not count as staged, and runs the hook again',
+    RETRY,
+    'puller status, on {node}: the last words of its assets hook',
   ],
   'node-store-away': ['The node does not get the build from the store', AGAIN, RETRY, 'curl the store, from {node}'],
   'node-store-denied': [
@@ -189,6 +195,7 @@ const OF_TROUBLES: readonly (readonly [pattern: RegExp, reason: NodeReason])[] =
   [/^STORE_/, 'node-store-away'],
   [/^(COLD_BUSY|COLD_UNPROVABLE)$/, 'node-cold-busy'],
   [/^COLD_QUIET$/, 'node-cold-quiet'],
+  [/^ASSETS_FAILED$/, 'node-assets-failed'],
   [/^(TARGET_|RECORD_)/, 'node-target-rejected'],
   [/^CONSUL_/, 'node-consul-away'],
   [/^(HOOK_|SPAWN_)/, 'node-hook-failed'],

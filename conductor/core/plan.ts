@@ -1,5 +1,6 @@
 // Owns what a rollout does next, and why: from the record, the fleet, the signals, the opening hours and the time, to one action.
-import type { Because, Hold, Rollout } from '#fleet/rollout.ts'
+import type { Name } from '#fleet/build.ts'
+import type { Because, Hold, Rollout, Waiver } from '#fleet/rollout.ts'
 import { goesPast } from './bypass.ts'
 import { forward } from './forward.ts'
 import type { Order } from './orders.ts'
@@ -13,10 +14,16 @@ export type Action =
   | { readonly type: 'order'; readonly order: Order }
   | { readonly type: 'nextStage' }
   /** A word about the stage in hand, for the record. */
-  | { readonly type: 'note'; readonly note: 'converged' | 'convergenceLost' | 'soaked' }
+  | {
+      readonly type: 'note'
+      readonly note: 'converged' | 'convergenceLost' | 'soaked' | 'silenceBegun' | 'silenceOver'
+    }
   /** Its smoke test is to run, or runs: its outcome comes back as an event. Nothing is written. */
   | { readonly type: 'smoke' }
   | { readonly type: 'hold'; readonly hold: Hold }
+  /** By the plan's own policy nodes are not waited for any more, or are again. */
+  | { readonly type: 'waive'; readonly waivers: readonly Waiver[] }
+  | { readonly type: 'unwaive'; readonly nodes: readonly Name[]; readonly reason: string }
   | { readonly type: 'rollBack'; readonly cause: string; readonly outcome: string }
   | { readonly type: 'end'; readonly phase: 'done' | 'rolledBack' | 'aborted'; readonly outcome: string }
 

@@ -9,6 +9,9 @@ export type StageEvent =
   /** Somebody it is about no longer does: its soak is void. */
   | { readonly type: 'convergenceLost'; readonly at: string }
   | { readonly type: 'smoked'; readonly passed: boolean; readonly message: string }
+  /** It waits for nothing but silent nodes from now on, or for something else again. */
+  | { readonly type: 'silenceBegun'; readonly at: string }
+  | { readonly type: 'silenceOver' }
   /** Its soak is over, and something else still keeps it. */
   | { readonly type: 'soaked' }
   /** An operator lets it go on: in place of the approval that its plan asks for. */
@@ -42,12 +45,17 @@ export function moved(rollout: Rollout, at: string | null): Pick<Rollout, 'progr
   return { progress: { ...progressOf(rollout), movedAt: at } }
 }
 
+/** Without the time since when it waits for silent nodes: it does not any more. */
+function unsilenced({ silentAt: _silentAt, ...progress }: StageProgress): StageProgress {
+  return progress
+}
+
 /** What an order changes: one that takes the stage in hand further makes an end of its soak; one for another ring is no news of it. */
 export function stepped(rollout: Rollout, { ring, kind, target }: Order): Partial<Rollout> {
   const further = kind === 'stage' || kind === 'raise'
   if (rollout.phase === 'recalling' || !further || ring !== stageOf(rollout).ring) return {}
   const phase = target.cutoff === 0 ? 'staging' : 'advancing'
-  return { phase, progress: { ...progressOf(rollout), movedAt: target.at, convergedAt: null, smoke: null } }
+  return { phase, progress: { ...unsilenced(progressOf(rollout)), movedAt: target.at, convergedAt: null, smoke: null } }
 }
 
 function passed(rollout: Rollout, at: string): Rollout {
@@ -59,19 +67,24 @@ function passed(rollout: Rollout, at: string): Rollout {
 export function staged(rollout: Rollout, event: StageEvent): Rollout {
   assert(rollout.phase !== 'recalling', 'a recall passes no stage')
   const progress = progressOf(rollout)
+  const heard = unsilenced(progress)
   switch (event.type) {
     case 'converged':
       return {
         ...rollout,
         phase: 'soaking',
-        progress: { ...progress, movedAt: event.at, convergedAt: event.at, smoke: null },
+        progress: { ...heard, movedAt: event.at, convergedAt: event.at, smoke: null },
       }
     case 'convergenceLost':
       return {
         ...rollout,
         phase: 'advancing',
-        progress: { ...progress, movedAt: event.at, convergedAt: null, smoke: null },
+        progress: { ...heard, movedAt: event.at, convergedAt: null, smoke: null },
       }
+    case 'silenceBegun':
+      return { ...rollout, progress: { ...progress, silentAt: event.at } }
+    case 'silenceOver':
+      return { ...rollout, progress: heard }
     case 'smoked':
       return { ...rollout, progress: { ...progress, smoke: { passed: event.passed, message: event.message } } }
     case 'soaked':

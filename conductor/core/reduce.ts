@@ -28,6 +28,8 @@ export type RolloutEvent =
   /** Nodes that failed are asked once more: the orders that say so follow. */
   | { readonly type: 'retried'; readonly attempt: number; readonly nodes: number }
   | { readonly type: 'waived'; readonly waiver: Waiver }
+  /** A waiver is taken back: the node counts again. */
+  | { readonly type: 'unwaived'; readonly node: Name; readonly reason: string; readonly policy?: boolean }
   | { readonly type: 'handedOver'; readonly to: string; readonly from: string; readonly by: string }
   | {
       readonly type: 'ended'
@@ -98,6 +100,8 @@ export function reduce(rollout: Rollout, event: RolloutEvent): Rollout {
     case 'smoked':
     case 'soaked':
     case 'promoted':
+    case 'silenceBegun':
+    case 'silenceOver':
       return staged(rollout, event)
     case 'judged':
       return { ...rollout, verdicts: marksWith(rollout.verdicts ?? [], event.mark) }
@@ -121,6 +125,8 @@ export function reduce(rollout: Rollout, event: RolloutEvent): Rollout {
       return { ...rollout, attempt: event.attempt }
     case 'waived':
       return { ...rollout, waivers: [...(rollout.waivers ?? []), event.waiver] }
+    case 'unwaived':
+      return { ...rollout, waivers: (rollout.waivers ?? []).filter(({ node }) => node !== event.node) }
     case 'handedOver':
       return { ...rollout, commander: event.to }
     default:

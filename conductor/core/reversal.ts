@@ -4,7 +4,7 @@ import type { BuildId, Name } from '#fleet/build.ts'
 import type { BuildRef, Rollout } from '#fleet/rollout.ts'
 import { ALL } from '#fleet/target.ts'
 import type { Refusal, ReleaseFacts } from './beginning.ts'
-import { type Force, forceIn } from './force.ts'
+import { type Force, forceIn, isBeyondUs } from './force.ts'
 import { goodBefore } from './good.ts'
 import { beginRollout, isOver, reduce } from './reduce.ts'
 import type { RingView } from './standing.ts'
@@ -46,6 +46,8 @@ export function startRollback(wish: RollbackWish, facts: ReleaseFacts): Rollback
       message: `Rollout ${rollout.id} of ${rollout.build} was rolled back already, by itself: the order is ${back?.build ?? 'nothing'}; conduct rollback --to previous goes one build further back`,
     }
   }
+  const beyond = facts.rings.find((view) => isBeyondUs(view, facts.rollout, facts.builds))
+  if (beyond !== undefined) return beyondUs(beyond)
   const forces = facts.rings.map((view) => ({ ring: view.ring, force: wayBack(view, facts) }))
   const known = forces.flatMap(({ ring, force }) => (force === null ? [] : [{ ring, force }]))
   const stuck = known.filter(({ force }) => force.fallback === null)
@@ -63,6 +65,13 @@ export function startRollback(wish: RollbackWish, facts: ReleaseFacts): Rollback
     return { kind: 'refuse', code: 'BUILD_QUARANTINED', message }
   }
   return { kind: 'reverse', rollouts: grouped(known).map((group, i) => reversal(wish, group, facts, i)) }
+}
+
+/** Consul and the catalog were restored to before what the nodes run: any order to the whole ring would move all of it at once. */
+function beyondUs({ ring, nodes }: RingView): Refusal {
+  const run = [...new Set(nodes.flatMap(({ status }) => status.hot ?? []))].join(' and ')
+  const fact = `${ring} runs ${run} by an order that Consul has forgotten, and what ran before it is not known`
+  return { kind: 'refuse', code: 'NO_PREVIOUS', message: `${fact}; conduct rollback --to BUILD names a build` }
 }
 
 /**

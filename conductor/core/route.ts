@@ -18,6 +18,8 @@ export interface Step {
   readonly prestage?: 'previous' | 'start' | undefined
   readonly barrier?: boolean | undefined
   readonly progressSeconds?: number | undefined
+  readonly silentNodes?: 'wait' | 'proceed' | undefined
+  readonly silentSeconds?: number | undefined
   readonly maxUnavailable?: number | undefined
   readonly failureBudget?: number | undefined
 }
@@ -32,6 +34,7 @@ export interface Route {
 
 export const PROGRESS_SECONDS = 900
 export const SMOKE_SECONDS = 120
+export const SILENT_SECONDS = 300
 export const SLOT_MINUTES = 40
 
 /** Slack's steps: staging, dogfood, canary, then production in five. */
@@ -65,6 +68,7 @@ function stagesOfStep(step: Step): readonly Stage[] {
     ...(gates !== undefined && { gates }),
     ...(barrier === true && { barrier }),
     ...(progressSeconds > 0 && { progressSeconds }),
+    ...(step.silentNodes === 'proceed' && { silentSeconds: step.silentSeconds ?? SILENT_SECONDS }),
   }
   return shares.map((share, index) => {
     // The ring as a whole is approved, not each share of it.

@@ -4,7 +4,7 @@ import type { Because, Rollout, Stage } from '#fleet/rollout.ts'
 import { goesPast } from './bypass.ts'
 import type { Plan, Signals } from './plan.ts'
 import { progressOf, stageOf } from './progress.ts'
-import { describeWaiver } from './waiver.ts'
+import { describeWaived } from './waiver.ts'
 
 export const wait = (...because: readonly Because[]): Plan => ({ action: { type: 'wait' }, because })
 
@@ -14,8 +14,8 @@ export function rollBack(cause: string, outcome: string, because: readonly Becau
 
 export function passStage(rollout: Rollout): Plan {
   if (rollout.stage + 1 < rollout.stages.length) return { action: { type: 'nextStage' }, because: [] }
-  const without = (rollout.waivers ?? []).map(describeWaiver)
-  const but = without.length === 0 ? '' : `, not counting ${without.slice(0, 5).join(', ')}`
+  const waived = describeWaived(rollout)
+  const but = waived === '' ? '' : `, not counting ${waived}`
   const outcome = `${rollout.build} runs on every ring of the plan${but}`
   return { action: { type: 'end', phase: 'done', outcome }, because: [] }
 }

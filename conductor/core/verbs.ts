@@ -95,6 +95,8 @@ export function decideVerb(wish: VerbWish, facts: VerbFacts): Decision {
       return retry(wish, rollout, facts.fleet)
     case 'waive':
       return waive(wish, rollout, facts.fleet)
+    case 'unwaive':
+      return unwaive(wish, rollout)
     case 'handover':
       return handover(wish, rollout)
     default:
@@ -206,8 +208,10 @@ function retry(wish: VerbWish, rollout: Rollout, fleet: FleetView): Decision {
     const order = orderOf('rewrite', view, raiseOrder(after, view, target, target.cutoff, now), [])
     return [{ type: 'ordered', order, prior: rollout.marks?.[view.ring]?.prior ?? null }]
   })
+  const beside = wish.nodes.length === 0 ? [] : nodes.filter((node) => !wish.nodes.includes(node as Name))
+  const also = beside.length === 0 ? '' : `; an attempt is the ring's, so ${someOf(beside)} with them`
   return doing(
-    `${someOf(nodes)} will try ${build} once more (attempt ${retried.attempt} of rollout ${id})`,
+    `${someOf(nodes)} will try ${build} once more (attempt ${retried.attempt} of rollout ${id})${also}`,
     retried,
     ...orders,
   )
@@ -239,6 +243,14 @@ function waive({ nodes, by, reason, at }: VerbWish, rollout: Rollout, fleet: Fle
   const events = fresh.map((node) => ({ type: 'waived', waiver: { node, by, reason, at } }) as const)
   const message = `rollout ${rollout.id} no longer waits for ${someOf(fresh)}; counted and shown all the same`
   return doing(message, ...events)
+}
+
+/** What the rollout has passed without the node stays passed; from now on it is waited for, and its failures count. */
+function unwaive({ nodes, reason }: VerbWish, { id, waivers = [] }: Rollout): Decision {
+  const waived = nodes.filter((name) => waivers.some(({ node }) => node === name))
+  if (waived.length === 0) return { kind: 'already', message: `${someOf(nodes)} is not waived in rollout ${id}` }
+  const events = waived.map((node) => ({ type: 'unwaived', node, reason }) as const)
+  return doing(`rollout ${id} waits for ${someOf(waived)} again`, ...events)
 }
 
 function handover({ to, by }: VerbWish, rollout: Rollout): Decision {

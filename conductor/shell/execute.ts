@@ -2,6 +2,7 @@
 
 import { progressOf, stageOf } from '#conductor/core/progress.ts'
 import { type RolloutEvent, reduce } from '#conductor/core/reduce.ts'
+import { POLICY } from '#conductor/core/waiver.ts'
 import type { AsideWrite, HistoryEntry, Lease, Ledger, LedgerView } from '#fleet/ports.ts'
 import type { Rollout } from '#fleet/rollout.ts'
 import { orderDigest } from '#fleet/target.ts'
@@ -53,7 +54,8 @@ function isAdvance(event: RolloutEvent): boolean {
 export function tell(rollout: Rollout, events: readonly RolloutEvent[], by: string, at: string): readonly Told[] {
   return events.map((event) => ({
     at,
-    by,
+    by:
+      ('policy' in event && event.policy === true) || ('waiver' in event && event.waiver.policy === true) ? POLICY : by,
     event: NAMES[event.type],
     facts: { rollout: rollout.id, ...factsOf(event, rollout) },
   }))
@@ -74,6 +76,9 @@ const NAMES: Readonly<Record<RolloutEvent['type'], string>> = {
   ended: 'ended',
   retried: 'retried',
   waived: 'waived',
+  unwaived: 'unwaived',
+  silenceBegun: 'nodes-silent',
+  silenceOver: 'silence-over',
   handedOver: 'handed-over',
 }
 
@@ -88,6 +93,8 @@ function factsOf(event: RolloutEvent, rollout: Rollout): Readonly<Record<string,
     case 'converged':
     case 'convergenceLost':
     case 'soaked':
+    case 'silenceBegun':
+    case 'silenceOver':
       return placeOf(rollout)
     case 'promoted':
       return { ...placeOf(rollout), by: event.by }
@@ -117,6 +124,8 @@ function factsOf(event: RolloutEvent, rollout: Rollout): Readonly<Record<string,
       return { build: rollout.build, attempt: event.attempt, nodes: event.nodes }
     case 'waived':
       return { node: event.waiver.node, reason: event.waiver.reason }
+    case 'unwaived':
+      return { node: event.node, reason: event.reason }
     case 'handedOver':
       return { to: event.to, from: event.from }
   }

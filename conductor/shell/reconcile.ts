@@ -5,7 +5,7 @@ import { execution } from '#conductor/core/execution.ts'
 import type { GateReader } from '#conductor/core/gates.ts'
 import { PAUSED } from '#conductor/core/legality.ts'
 import { ALWAYS_OPEN, type Plan, plan } from '#conductor/core/plan.ts'
-import { isOver } from '#conductor/core/reduce.ts'
+import { isOver, type RolloutEvent } from '#conductor/core/reduce.ts'
 import type { Policy } from '#conductor/core/standing.ts'
 import type { Name } from '#fleet/build.ts'
 import { FleetError } from '#fleet/errors.ts'
@@ -140,15 +140,26 @@ async function turn(driving: Driving, rings: readonly Name[], beside: Beside, si
   const done = smoked === null ? execution(observed.fleet, next.action, at) : [smoked]
   const events = [...gated.events, ...done]
   if (events.length === 0) return seen(observed, rollout, next, driving.policy, false)
-  const heard = events.filter((event) => gating?.isTold(event) !== false)
   const kept = gating?.closing(rollout, next.action, gated, driving.by, at) ?? []
+  // The end of a stage tells what each gate said last: not twice.
+  const ends = kept.map(({ facts }) => facts.gate)
+  const heard = events.filter((event) => gating?.isTold(event) !== false && !isToldIn(ends, event))
   const told = [...kept, ...tell(rollout, heard, driving.by, at)]
   const aside = await learned(driving.catalog, rollout, events, at, signal)
   const deed = { rollout, events, told, answered: [], aside }
   const after = (await execute(world, observed.ledger, deed, signal)) ?? rollout
   // What still holds back the next step is said when nothing is left to do but wait.
-  const because = next.action.type === 'rollBack' ? next.because : []
+  const because = next.action.type === 'rollBack' || isAnswer(next) ? next.because : []
   return seen(observed, after, { action: next.action, because }, driving.policy, true)
+}
+
+function isToldIn(gates: readonly unknown[], event: RolloutEvent): boolean {
+  return event.type === 'judged' && gates.includes(event.mark.gate)
+}
+
+/** An order that is written again because of what nodes obey: as when Consul was restored, which nobody else would tell. */
+function isAnswer({ action }: Plan): boolean {
+  return action.type === 'order' && action.order.kind === 'rewrite'
 }
 
 function seen(observed: Observation, rollout: Rollout, next: Plan, policy: Policy, wrote: boolean): Turned {

@@ -31,7 +31,7 @@ export function scenarioOf(nodes: number, faults: ReadonlySet<Fault>, dice: Dice
   }
   return {
     rings,
-    stages: large ? slacks() : stagesOf(rings, dice),
+    stages: (large ? slacks() : stagesOf(rings, dice)).map((one) => ({ ...one, ...patience(limits) })),
     policy: { ...limits, waveMs: 60_000, allAtOnce: false },
     releases: large || dice.chance(0.5) ? 1 : 2,
     faultsMs: faults.size === 0 ? 0 : dice.between(60, 180) * 1_000,
@@ -41,6 +41,11 @@ export function scenarioOf(nodes: number, faults: ReadonlySet<Fault>, dice: Dice
 
 function tried(dice: Dice) {
   return { maxUnavailable: dice.pick([10, 33, 50, 100]) ?? 33, failureBudget: dice.pick([0, 10, 10, 40]) ?? 10 }
+}
+
+/** Where much may fail, nodes that stay silent are given up too; no dice of its own, so that kept seeds go their way. */
+function patience({ failureBudget }: { readonly failureBudget: number }): Partial<Stage> {
+  return failureBudget >= 40 ? { silentSeconds: 10 } : {}
 }
 
 function customary(nodes: number): Scenario['rings'] {

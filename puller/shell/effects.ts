@@ -9,6 +9,7 @@ import { spareIn } from '../core/recover.ts'
 import { type ColdTree, type Job, type NodeState, type Outcome, PAUSES, same } from '../core/state.ts'
 import type { StageProgress, StageResult } from '../core/trees.ts'
 import type { Reader } from './accepted.ts'
+import { publishAssets } from './assets.ts'
 import { type DrainConfig, drain, undrain } from './drain/drain.ts'
 import { type Hook, type HookEnvironment, runHook } from './hooks.ts'
 import { type VerifyConfig, verify } from './probe.ts'
@@ -19,7 +20,7 @@ export interface EffectsOptions {
   readonly reader: Reader
   readonly root: string
   readonly drain: DrainConfig
-  readonly hooks: Readonly<Partial<Record<'beforeDrain' | 'afterSwap' | 'afterVerify', Hook | undefined>>>
+  readonly hooks: Readonly<Partial<Record<'assets' | 'beforeDrain' | 'afterSwap' | 'afterVerify', Hook | undefined>>>
   readonly verify: VerifyConfig | null
   /** Before the fallback is fetched again in the background: a fixed part, and a random one that spreads a ring. */
   readonly rearm: { readonly delaySeconds: number; readonly spreadSeconds: number }
@@ -75,15 +76,21 @@ export function openEffects(options: EffectsOptions, world: EffectsWorld): Perfo
   const { trees, clock, log } = world
   let lifting: AbortController | null = null
 
-  async function stage(job: Extract<Job, { kind: 'stage' }>, signal: AbortSignal): Promise<Outcome> {
+  async function stage(job: Extract<Job, { kind: 'stage' }>, state: NodeState, signal: AbortSignal): Promise<Outcome> {
     const { n, held } = job
+    const { assets } = options.hooks
+    const env = { ...environmentOf(state, options), build: held.build, previous: state.hot?.build ?? null }
     const survey = await trees.survey()
     const there = same(survey.cold, held)
     if (there && survey.armed) return { type: 'fetched', n, armed: true, drift: [], busy: null }
     try {
       const result = await trees.stage(
         { ...held, mode: there ? 'sweep' : 'stage' },
-        { signal, onProgress: world.onProgress },
+        {
+          signal,
+          onProgress: world.onProgress,
+          beforeArm: (tree) => publishAssets(assets, { ...env, tree }, world, signal),
+        },
       )
       world.onStaged(result)
       log.info('cold is complete', {
@@ -99,9 +106,13 @@ export function openEffects(options: EffectsOptions, world: EffectsWorld): Perfo
     }
   }
 
-  async function stageOrTell(job: Extract<Job, { kind: 'stage' }>, signal: AbortSignal): Promise<Outcome> {
+  async function stageOrTell(
+    job: Extract<Job, { kind: 'stage' }>,
+    state: NodeState,
+    signal: AbortSignal,
+  ): Promise<Outcome> {
     try {
-      return await stage(job, signal)
+      return await stage(job, state, signal)
     } catch (error) {
       signal.throwIfAborted()
       return { type: 'fetchBlocked', n: job.n, ...telling('stage', error, 'DISK_ERROR'), cold: await spareNow() }
@@ -223,7 +234,7 @@ export function openEffects(options: EffectsOptions, world: EffectsWorld): Perfo
     const { n } = job
     switch (job.kind) {
       case 'stage':
-        return await stageOrTell(job, signal)
+        return await stageOrTell(job, state, signal)
       case 'wait':
         return await wait(job, signal)
       case 'turn': {

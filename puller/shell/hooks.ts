@@ -26,6 +26,8 @@ export interface HookEnvironment {
   readonly root: string
   readonly phase: Phase
   readonly attempt: number
+  /** Absolute path of the tree that was staged; for the hook that is about it. */
+  readonly tree?: string
 }
 
 /** The variables of a hook; what is not known is the empty string. */
@@ -41,13 +43,14 @@ export function hookVariables(env: HookEnvironment): Record<string, string> {
     HOTCOLD_ROOT: env.root,
     HOTCOLD_PHASE: env.phase,
     HOTCOLD_ATTEMPT: String(env.attempt),
+    ...(env.tree !== undefined && { HOTCOLD_TREE: env.tree }),
   }
 }
 
 /**
  * Runs a hook to its end, in a process group of its own that does not outlive it: what must go on running belongs to a service manager, or
  * starts with `setsid`. Hooks are run at least once: after a crash the same one may run again, with the same `HOTCOLD_ROLLOUT` and `HOTCOLD_ATTEMPT`.
- * @param name as the config calls it: `beforeDrain`, `afterSwap`, `afterVerify`
+ * @param name as the config calls it: `assets`, `beforeDrain`, `afterSwap`, `afterVerify`
  * @returns the last 64 KiB of what it printed
  * @throws FleetError `HOOK_FAILED` · `HOOK_TIMEOUT` · `SPAWN_FAILED`; the signal's reason when it fired, once the hook is gone
  */

@@ -13,6 +13,8 @@ export interface StageJob {
   readonly onProgress: (progress: StageProgress) => void
   /** Orders whose share of the spread was waited for already: a retry must not wait again. */
   readonly spread: Set<string>
+  /** Done once the tree is sealed, before it counts as staged; when it throws the tree stays unarmed. Not for a tree that was hot before. */
+  readonly beforeArm?: ((tree: string) => Promise<void>) | undefined
 }
 
 /** Worked out when it is first asked for, once. */

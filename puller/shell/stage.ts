@@ -95,7 +95,7 @@ export class Staging {
     const plan = this.#plan(sight, wanted)
     const how = await this.#apply(plan, sight, wanted, signal)
     await this.#sealTree(plan, sight, wanted, nowMs)
-    return this.#armed(plan, how)
+    return await this.#armed(plan, how)
   }
 
   async #needIdle(inodes: Inodes): Promise<void> {
@@ -114,7 +114,7 @@ export class Staging {
       },
     })
     const done = await patch.run()
-    return done && this.#armed(done.plan, done.how, done.keptBytes)
+    return done && (await this.#armed(done.plan, done.how, done.keptBytes))
   }
 
   /** Into an empty tree everything is written once, in order. Null when cold is not empty, or the manifest cannot be read in one pass. */
@@ -131,7 +131,7 @@ export class Staging {
     const install = new Install(this.#ground, { ...world, job: this.#job, wanted, columns, hot })
     const { how, copiedBytes, writtenFiles, record } = await install.run()
     this.#writeSeal(wanted, record)
-    return { ...this.#armed(null, how), copiedBytes, writtenFiles }
+    return { ...(await this.#armed(null, how)), copiedBytes, writtenFiles }
   }
 
   async #sweep(): Promise<StageResult> {
@@ -149,7 +149,7 @@ export class Staging {
         await this.#needIdle(glanced.inodes)
         const lies = this.#seal && { seal: this.#seal, columns: glanced.columns }
         if (lies !== null && this.#hot !== null) await ensureDiff(layout, this.#workers, lies, this.#hot)
-        return this.#armed(null, 'sweep', glanced.bytes)
+        return await this.#armed(null, 'sweep', glanced.bytes)
       }
       const nowMs = diskNowMs(layout.tmp)
       const walk = await this.#workers.call(0, 'walk', [this.#tree])
@@ -162,7 +162,7 @@ export class Staging {
       await this.#needIdle(inodesOf(walk))
       if (!isNothing(plan)) await this.#apply(plan, sight, wanted, limit.signal)
       await this.#sealTree(plan, sight, wanted, nowMs)
-      return this.#armed(plan, 'sweep')
+      return await this.#armed(plan, 'sweep')
     } catch (error) {
       this.#job.signal.throwIfAborted()
       if (isFleetError(error, 'COLD_BUSY', 'COLD_QUIET', 'COLD_UNPROVABLE')) {
@@ -274,9 +274,11 @@ export class Staging {
   }
 
   /** @param keptBytes all that was kept, when the plan only knows of what changed */
-  #armed(plan: StagePlan | null, how: StageResult['how'], keptBytes?: number): StageResult {
-    const { build, digest } = this.#wanted
-    this.#ground.marks.arm({ tree: this.#job.cold, build, manifest: digest })
+  async #armed(plan: StagePlan | null, how: StageResult['how'], keptBytes?: number): Promise<StageResult> {
+    const { marks } = this.#ground
+    const sealed = { tree: this.#job.cold, build: this.#wanted.build, manifest: this.#wanted.digest }
+    if (!marks.wasHot(sealed)) await this.#job.beforeArm?.(this.#tree)
+    marks.arm(sealed)
     const result = this.#result({ plan, how, drift: [], armed: true, busy: null })
     return keptBytes === undefined ? result : { ...result, keptBytes }
   }

@@ -31,6 +31,7 @@ import { Manifests } from './manifests.ts'
 import { leaveCleanMark, Marks, takeCleanMark } from './marks.ts'
 import { type RootLock, takeRootLock } from './root-lock.ts'
 import { Staging } from './stage.ts'
+import type { StageJob } from './stage-job.ts'
 import { sealedIn, surveyOf } from './survey.ts'
 import { verifyTree } from './verify-tree.ts'
 import type { Workers } from './workers.ts'
@@ -63,6 +64,11 @@ export interface TreesWorld {
   readonly node: string
 }
 
+export interface StageOptions extends Pick<StageJob, 'beforeArm'> {
+  readonly signal: AbortSignal
+  readonly onProgress: (progress: StageProgress) => void
+}
+
 /** Everything a puller does on its disk. One call of stage, swap or verify at a time. */
 export interface Trees {
   survey(): Promise<Survey>
@@ -72,10 +78,7 @@ export interface Trees {
    * @throws FleetError `COLD_BUSY` · `COLD_QUIET` · `COLD_UNPROVABLE` · `DISK_*` · `INODES_FULL` · `STORE_*` · `DIGEST_MISMATCH` ·
    * `MANIFEST_INVALID` · `LIMITS_EXCEEDED`; hot is never touched. Rejects with the signal's reason when aborted.
    */
-  stage(
-    order: StageOrder,
-    options: { signal: AbortSignal; onProgress: (progress: StageProgress) => void },
-  ): Promise<StageResult>
+  stage(order: StageOrder, options: StageOptions): Promise<StageResult>
   /** The commit point. @throws FleetError `SWAP_FAILED`: survey again to learn where `hot` points */
   swap(to: TreeName): Promise<void>
   /**
@@ -159,10 +162,7 @@ class TreesOnDisk implements Trees {
     return surveyOf(this.#ground, this.#doubted)
   }
 
-  async stage(
-    order: StageOrder,
-    options: { signal: AbortSignal; onProgress: (progress: StageProgress) => void },
-  ): Promise<StageResult> {
+  async stage(order: StageOrder, options: StageOptions): Promise<StageResult> {
     options.signal.throwIfAborted()
     const { cold, coldTree, hotTree, armed } = await this.survey()
     const doubted = this.#doubted.has(coldTree)

@@ -52,6 +52,18 @@ test('A3: an index that goes backwards is read again from the start', async (t: 
   assert.deepEqual(watch.seen(), ['b1', 'b0'])
 })
 
+test('A4: a watch that is woken by what it knows already looks again without waiting: so a restored Consul wakes it, once', async (t: TestContext) => {
+  const script = [target('b1', 50), target('b1', 50), target('b0', 7)]
+  const lying = await startLyingConsul(t, ({ nth }) => script[nth] ?? { ending: 'mute' })
+  const watch = watching(t, lying.url)
+  await until('it blocks on the index that is true now', () => lying.asked.length === 4)
+  assert.deepEqual(
+    lying.asked.map(({ query }) => query.get('index')),
+    [null, '50', null, '7'],
+  )
+  assert.deepEqual(watch.seen(), ['b1', 'b0'])
+})
+
 test('A7: a stale answer of a server that is behind is handed on with its index, for the ratchet to refuse', async (t: TestContext) => {
   const script = [target('b2', 60), target('b1', 60, 50)]
   const lying = await startLyingConsul(t, ({ nth }) => script[nth] ?? { ending: 'mute' })

@@ -94,6 +94,12 @@ test('a build that is healthy but fails requests is taken back by its gate, and 
   const told = (await historyOf(fleet)).filter(({ facts }) => facts.rollout !== passed?.facts.rollout)
   const fail = ends(told)
   assert.equal(fail?.facts.verdict, 'fail')
+  const said = told.filter(({ event, facts }) => event === 'gate-judged' && facts.gate === 'errors')
+  assert.equal(
+    said.filter(({ facts }) => facts.verdict === 'fail').length,
+    1,
+    'the failure is told once, with its samples',
+  )
   const turned = told.find(({ event }) => event === 'rollback-begun')
   const lastMs = Date.parse(turned?.at ?? '') - Date.parse(fail?.at ?? '')
   assert.equal(lastMs, 0, 'the samples are kept in the transaction that turned it back')

@@ -10,6 +10,7 @@ import { until } from '#test/support/until.ts'
 const VERBS: readonly { readonly argv: readonly string[]; readonly told: string }[] = [
   { argv: ['handover', '--to', 'chloe'], told: 'handed-over' },
   { argv: ['waive', 'production-4', '--reason', 'slow disk'], told: 'waived' },
+  { argv: ['unwaive', 'production-4', '--reason', 'new disk'], told: 'unwaived' },
   { argv: ['hold', '--reason', 'fire drill'], told: 'line-held' },
   { argv: ['unhold', '--reason', 'drill is over'], told: 'line-released' },
   { argv: ['quarantine', C, '--reason', 'leaks'], told: 'quarantined' },

@@ -77,9 +77,21 @@ export const ORDERS: readonly Mutant[] = [
     guard: 'A Consul whose index went back is read again from the start',
     without: 'the reset of the index',
     file: WATCH,
-    find: 'index = wentBack ? 0 : seen',
-    replace: 'index = seen',
+    find: 'index = wentBack || roused ? 0 : seen',
+    replace: 'index = roused ? 0 : seen',
     test: [FEED, 'A3: an index that goes backwards is read again from the start'],
+  },
+  {
+    id: 'index-roused',
+    guard: 'A watch that is woken for nothing looks again: a restored Consul wakes it once, by what stood before',
+    without: 'the look after such an answer',
+    file: WATCH,
+    find: 'index = wentBack || roused ? 0 : seen',
+    replace: 'index = wentBack ? 0 : seen',
+    test: [
+      FEED,
+      'A4: a watch that is woken by what it knows already looks again without waiting: so a restored Consul wakes it, once',
+    ],
   },
   {
     id: 'index-after-error',

@@ -57,7 +57,7 @@ type Carried = Exclude<Verb, 'release' | 'rollback'>
 /** A wish that names something for the verb to do. */
 export function wishFor(verb: Carried, sim: Simulation): VerbWish {
   const node = sim.nodes[0]?.name ?? ('' as Name)
-  const about = ['waive', 'pin', 'unpin', 'forget'].includes(verb)
+  const about = ['waive', 'unwaive', 'pin', 'unpin', 'forget'].includes(verb)
   const placed = ['pin', 'unpin', 'forget'].includes(verb)
   return {
     verb,
@@ -92,7 +92,13 @@ function never(): never {
 }
 
 export function factsFor(verb: Carried, rollout: Rollout | null, sim: Simulation): VerbFacts {
-  const key = asideOf(wishFor(verb, sim), rollout)
+  const wish = wishFor(verb, sim)
+  const key = asideOf(wish, rollout)
+  const [node] = wish.nodes
+  if (verb === 'unwaive' && rollout !== null && node !== undefined) {
+    const waivers = [{ node, by: 'ben', reason: 'disk', at: AT }]
+    return { rollout: { ...rollout, waivers }, fleet: sim.view(), aside: null }
+  }
   return { rollout, fleet: sim.view(), aside: key === null ? null : asideBefore(verb, sim) }
 }
 

@@ -172,6 +172,12 @@ export const NODE_STATES: readonly WhyState[] = [
   troubled('its disk is read-only', 'node-disk-fault', 'DISK_READ_ONLY', /^puller check-config, on node-0$/),
   troubled('its cold tree is in use', 'node-cold-busy', 'COLD_BUSY', /^fuser/),
   troubled('its cold tree is fresh', 'node-cold-quiet', 'COLD_QUIET', /^conduct watch --nodes$/),
+  troubled(
+    'its assets hook failed',
+    'node-assets-failed',
+    'ASSETS_FAILED',
+    /^puller status, on node-0: the last words/,
+  ),
   troubled('the store does not answer', 'node-store-away', 'STORE_UNREACHABLE', /^curl the store, from node-0$/),
   troubled('the store refuses it', 'node-store-denied', 'STORE_DENIED', /credentials/),
   troubled('bytes do not match', 'node-build-corrupt', 'DIGEST_MISMATCH', /^conduct quarantine c-build --reason WHY$/),

@@ -182,8 +182,24 @@ test('nothing to go back to is a refusal that says what is known', () => {
   const start = startRollback(back, facts(record(settledOn(B, null)), null))
   assert.ok(start.kind === 'refuse')
   assert.deepEqual([start.code, start.message], ['NO_PREVIOUS', 'b-build is the only build known in production'])
-  const never = startRollback(back, facts(record(settledOn(null, null, 0)), null))
+  const created = record(settledOn(null, null, 0))
+  const never = startRollback(back, facts(created, null, { rings: [ring(created, null)] }))
   assert.ok(never.kind === 'refuse' && never.message === 'nothing was released to production yet')
+})
+
+test('who releases a build again while it is rolled back is told of the rollback, not of the quarantine that came with it', () => {
+  const sim = new Simulation({ nodes: 3, before: settledOn(B, A), hot: B, cold: A, build: C })
+  sim.conduct()
+  const outcome = '2 of 3 nodes failed it'
+  const rollout = reduce(sim.rollout, { type: 'recallBegun', cause: 'failures-over-budget', outcome })
+  const quarantine = { by: 'conduct', reason: 'failed', at: '' }
+  const seen = facts(record(sim.order), rollout, { builds: [entryOf(C, { quarantine }), entryOf(B), entryOf(A)] })
+  const start = startRelease(WISH, seen)
+  assert.ok(start.kind === 'refuse')
+  assert.equal(start.code, 'ROLLOUT_RECALLING')
+  assert.match(start.message, /c-build is being rolled back: conduct watch shows it.*\(2 of 3 nodes failed it\)/)
+  const over = reduce(rollout, { type: 'ended', phase: 'rolledBack', outcome, at: WISH.at })
+  assert.equal(codeOf(startRelease(WISH, { ...seen, rollout: over })), 'BUILD_QUARANTINED')
 })
 
 test('the picture counts nodes against the order that they obey, and has one sentence for a key that nobody obeys', () => {
