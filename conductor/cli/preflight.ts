@@ -5,6 +5,7 @@ import { type Observation, ringOf } from '#conductor/shell/observe.ts'
 import { askAncestry, askStore } from '#conductor/shell/preflight.ts'
 import { FleetError, isFleetError } from '#fleet/errors.ts'
 import type { BuildStore, CatalogEntry } from '#fleet/ports.ts'
+import { closureOf } from './calendar.ts'
 import { plain } from './reporter.ts'
 import { listed } from './words.ts'
 import type { Bench } from './world.ts'
@@ -58,7 +59,9 @@ export async function lookAhead(
   ])
   const views = rings.map((ring) => ringOf(observed, ring))
   const { required } = evidence
-  return preflight({ entry, required, rings: views, builds, fallbacks, store: objects, ancestry })
+  const closure = await closureOf(bench)
+  const asked = closure !== undefined && { closure }
+  return preflight({ entry, required, rings: views, builds, fallbacks, store: objects, ancestry, ...asked })
 }
 
 async function storeOf({ ports }: Bench): Promise<BuildStore | null> {
