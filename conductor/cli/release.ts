@@ -3,7 +3,7 @@
 import type { GateReader } from '#conductor/core/gates.ts'
 import { pictureOf, type RingPicture } from '#conductor/core/picture.ts'
 import { ALWAYS_OPEN } from '#conductor/core/plan.ts'
-import { beginRollout } from '#conductor/core/reduce.ts'
+import { beginDeed } from '#conductor/shell/begin.ts'
 import { evaluator } from '#conductor/shell/evaluate.ts'
 import { execute, tell } from '#conductor/shell/execute.ts'
 import { gateReader } from '#conductor/shell/gates.ts'
@@ -98,16 +98,9 @@ async function begin(
   emergency: boolean,
 ): Promise<Rollout> {
   const { ports, by, signal } = bench
-  const { beginning, takesUp: events, observed } = start
-  const rollout = beginRollout(beginning)
-  const { at, id, build, reason, stages, forced = [], supersedes = null } = beginning
-  const rings = [...new Set(stages.map(({ ring }) => ring))].join(', ')
-  const past = forced.length === 0 ? {} : { forced: forced.join(', '), emergency }
-  const begun = { rollout: id, build, rings, stages: stages.length, reason }
-  const facts = { ...begun, ...past, ...(supersedes !== null && { supersedes }) }
-  const told = [{ at, by, event: 'release-begun', facts }, ...tell(rollout, events, by, at)]
-  const world = { ledger: ports.ledger, lease }
-  return (await execute(world, observed.ledger, { rollout, events, told, answered: [] }, signal)) ?? rollout
+  const past = (start.beginning.forced ?? []).length === 0 ? {} : { emergency }
+  const deed = beginDeed(start, by, past)
+  return (await execute({ ledger: ports.ledger, lease }, start.observed.ledger, deed, signal)) ?? deed.rollout
 }
 
 async function resume(bench: Bench, lease: Lease, start: Extract<Decided, { kind: 'resume' }>): Promise<Rollout> {

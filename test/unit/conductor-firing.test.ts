@@ -1,0 +1,193 @@
+// Owns what fires under a simulated clock: the slots that were foretold, each once, whatever the clock, the daemon and the file do meanwhile.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Calendar, Decided } from '#conductor/shell/slots.ts'
+import { turnSlots } from '#conductor/shell/slots.ts'
+import { isFleetError } from '#fleet/errors.ts'
+import { slotsAfter, slotsBetween } from '#schedule/calendar.ts'
+import { commanderFor } from '#schedule/rota.ts'
+import type { Schedule } from '#schedule/timetable.ts'
+import { firingWorld, quietly } from '#test/support/firing.ts'
+import { fc } from '#test/support/properties.ts'
+import { scheduled } from '#test/support/schedules.ts'
+
+const HOUR_MS = 3_600_000
+const at = (iso: string): number => Date.parse(iso)
+const calendarOf =
+  (schedule: Schedule, changedMs: number | null = null) =>
+  (): Calendar => ({ schedule, changedMs })
+const said = (decided: readonly Decided[]) =>
+  decided.map(
+    ({ record }) => `${record?.slot.slice(11, 16)} ${record?.outcome === 'fired' ? record.build : record?.code}`,
+  )
+
+test('what is foretold is what fires: every open slot once, to the second, with its commander; every closed one leaves its reason', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.constantFrom(
+        'America/Los_Angeles',
+        'Europe/Berlin',
+        'Australia/Lord_Howe',
+        'Asia/Kolkata',
+        'America/Santiago',
+      ),
+      fc.integer({ min: 1, max: 40 }),
+      fc.integer({ min: 0, max: 1_826 }),
+      fc.constantFrom('mon, wed, thu', 'mon, tue, wed, thu, fri, sat, sun'),
+      async (zone, count, day, days) => {
+        const text = `timezone: ${zone}\nwindow: { days: [${days}], from: "00:30", to: "12:00" }\ndeploysPerDay: ${count}\n`
+        const more =
+          'holidays: { country: US }\nblackouts: [{ from: "02:00", to: "03:00" }]\ncommanders: { rota: [ana, ben, chloe] }\n'
+        const schedule = await scheduled(text + more)
+        const start = Date.UTC(2026, 0, 1) + day * 24 * HOUR_MS
+        const firing = await firingWorld(start, { steady: true })
+        await firing.publish()
+        const until = start + 96 * HOUR_MS
+        const foretold = slotsAfter(schedule, start, 400, 'open').filter(({ atMs }) => atMs < until)
+        const planned = slotsBetween(schedule, start, until - 1)
+        await firing.run(calendarOf(schedule), until)
+        const records = firing.decided.flatMap(({ record }) => (record === null ? [] : [record]))
+        const fired = records.filter(({ outcome }) => outcome === 'fired')
+        assert.deepEqual(
+          fired.map(({ slot, commander, at: when }) => [slot, commander, when.slice(0, 19)]),
+          foretold.map((slot) => [slot.at, commanderFor(schedule, slot), slot.at.slice(0, 19)]),
+        )
+        assert.deepEqual(
+          records.map(({ slot, code }) => [slot, code]),
+          planned.map((slot) => [slot.at, slot.closed?.code ?? 'fired']),
+        )
+      },
+    ),
+    { numRuns: 6 },
+  )
+})
+
+const DAY = 'window: { from: "09:00", to: "13:00" }\ndeploysPerDay: 6\n'
+const MONDAY = at('2026-11-23T08:00:00Z')
+
+test('a slot that is decided leaves a key, and a rollout of the commander, in one transaction', async () => {
+  const schedule = await scheduled(`${DAY}commanders: { rota: [ana] }\n`)
+  const firing = await firingWorld(MONDAY, { lasting: true })
+  await firing.publish()
+  await firing.run(calendarOf(schedule), MONDAY + 2 * HOUR_MS)
+  assert.deepEqual(said(firing.decided), ['09:00 b1', '09:40 rollout-open'])
+  const [first] = firing.decided
+  assert.deepEqual([first?.rollout?.by, first?.rollout?.reason], ['ana', 'slot 2026-11-23 09:00 UTC'])
+  const [entry] = (await firing.world.ledger.history(9, quietly)).toReversed()
+  assert.deepEqual(
+    [entry?.event, entry?.by, entry?.facts.slot, entry?.facts.commander],
+    ['release-begun', 'conduct', '2026-11-23T09:00:00Z', 'ana'],
+  )
+  assert.equal((await firing.world.ledger.slots('2026-11-23', quietly)).length, 2)
+})
+
+test('G4: after an outage the last missed slot fires within its grace, the others are missed, and nothing comes in a burst', async () => {
+  const schedule = await scheduled(DAY)
+  const firing = await firingWorld(MONDAY)
+  await firing.publish()
+  await firing.run(calendarOf(schedule), at('2026-11-23T09:30:00Z'))
+  await firing.publish()
+  firing.clock.time = at('2026-11-23T11:05:00Z')
+  await firing.run(calendarOf(schedule), at('2026-11-23T11:30:00Z'), await firing.daemon(firing.clock.time))
+  assert.deepEqual(said(firing.decided), ['09:00 b1', '09:40 missed', '10:20 missed', '11:00 b2'])
+})
+
+test('G4: beyond its grace a missed slot fires nothing; after a weekend holidays keep their own reason', async () => {
+  const schedule = await scheduled(`${DAY}holidays: { dates: ["2026-11-24"] }\n`)
+  const firing = await firingWorld(MONDAY)
+  await firing.publish()
+  await firing.run(calendarOf(schedule), at('2026-11-23T09:30:00Z'))
+  await firing.publish()
+  firing.clock.time = at('2026-11-25T09:11:00Z')
+  await firing.run(calendarOf(schedule), at('2026-11-25T09:30:00Z'), await firing.daemon(firing.clock.time))
+  const codes = said(firing.decided).map((text) => text.slice(6))
+  assert.deepEqual(codes, ['b1', ...Array(5).fill('missed'), ...Array(6).fill('holiday'), 'missed'])
+})
+
+test("the first daemon of an app makes up for nothing: what was before it was nobody's to fire", async () => {
+  const schedule = await scheduled(DAY)
+  const firing = await firingWorld(at('2026-11-23T11:01:00Z'))
+  await firing.publish()
+  await firing.run(calendarOf(schedule), at('2026-11-23T12:00:00Z'))
+  assert.deepEqual(said(firing.decided), ['11:40 b1'])
+})
+
+test('G7: a clock that is set back over a slot does not fire it again, and one that once ran far ahead closes no day of today', async () => {
+  const schedule = await scheduled(DAY)
+  const firing = await firingWorld(MONDAY, { steady: true })
+  await firing.publish()
+  await firing.run(calendarOf(schedule), at('2026-11-23T09:50:00Z'))
+  firing.clock.time = at('2026-11-23T08:50:00Z')
+  await firing.run(calendarOf(schedule), at('2026-11-23T10:30:00Z'))
+  assert.deepEqual(
+    said(firing.decided).map((text) => text.slice(0, 5)),
+    ['09:00', '09:40', '10:20'],
+  )
+  firing.clock.time = at('2031-06-02T09:00:01Z')
+  await turnSlots(firing.world, calendarOf(schedule)(), quietly)
+  firing.clock.time = at('2026-11-23T11:00:00Z')
+  await turnSlots(firing.world, calendarOf(schedule)(), quietly)
+  assert.equal(firing.decided.at(-1)?.record?.slot, '2026-11-23T11:00:00Z')
+})
+
+test('a changed file counts at once, and slots that it puts into the past were never planned', async () => {
+  const before = await scheduled('times: ["09:00", "12:00"]\n')
+  const after = await scheduled('times: ["09:00", "09:55", "10:30"]\n')
+  const firing = await firingWorld(MONDAY, { steady: true })
+  await firing.publish()
+  await firing.run(calendarOf(before), at('2026-11-23T10:00:00Z'))
+  await firing.run(calendarOf(after, at('2026-11-23T10:00:00Z')), at('2026-11-23T13:00:00Z'))
+  assert.deepEqual(
+    said(firing.decided).map((text) => text.slice(0, 5)),
+    ['09:00', '10:30'],
+  )
+})
+
+test('holds, and nothing new, leave their reason; the next slot is decided anew', async () => {
+  const schedule = await scheduled(DAY)
+  const firing = await firingWorld(MONDAY)
+  await firing.publish()
+  firing.hold('database upgrade')
+  await firing.run(calendarOf(schedule), at('2026-11-23T09:30:00Z'))
+  firing.hold(null)
+  await firing.run(calendarOf(schedule), at('2026-11-23T10:30:00Z'))
+  assert.deepEqual(said(firing.decided), ['09:00 line-held', '09:40 b1', '10:20 nothing-new'])
+  assert.match(firing.decided[0]?.record?.reason ?? '', /database upgrade/)
+})
+
+test('A22: a daemon whose lease is gone decides nothing more', async () => {
+  const schedule = await scheduled(DAY)
+  const firing = await firingWorld(MONDAY)
+  await firing.publish()
+  const other = await firing.daemon(MONDAY)
+  firing.clock.time = at('2026-11-23T09:00:00Z')
+  const unaware = { ...firing.world, lease: { ...firing.world.lease, lost: new AbortController().signal } }
+  await assert.rejects(turnSlots(unaware, calendarOf(schedule)(), quietly), (error) =>
+    isFleetError(error, 'LEASE_LOST'),
+  )
+  assert.deepEqual(firing.decided, [])
+  await turnSlots(other, calendarOf(schedule)(), quietly)
+  assert.deepEqual(said(firing.decided), ['09:00 b1'])
+})
+
+test('a ring that takes every build gets each one when it is published, at night too, without a slot', async () => {
+  const schedule = await scheduled(DAY)
+  const firing = await firingWorld(at('2026-11-22T23:00:00Z'), { auto: true })
+  const turn = () => turnSlots(firing.world, calendarOf(schedule)(), quietly)
+  await turn()
+  assert.equal(firing.decided.length, 0)
+  await firing.publish()
+  await turn()
+  await turn()
+  assert.equal(firing.decided.length, 1, 'it is open: nothing more begins')
+  await firing.publish()
+  await firing.finish()
+  await turn()
+  assert.deepEqual(
+    firing.decided.map(({ record, rollout }) => [record, rollout?.build, rollout?.forced]),
+    [
+      [null, 'b1', ['windows']],
+      [null, 'b2', ['windows']],
+    ],
+  )
+})
