@@ -1,10 +1,16 @@
 // Owns the promise of slots in the ledger: each is decided once, by whoever writes it first in the transaction of what it starts.
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
+import { catalog } from '#adapters/consul/catalog.ts'
+import { publications } from '#adapters/consul/publications.ts'
+import type { BuildId } from '#fleet/build.ts'
 import type { LedgerChange } from '#fleet/ports.ts'
 import type { SlotRecord } from '#fleet/slot.ts'
 import { writeSlot } from '#fleet/wire.ts'
-import { APP, code, event, note, nothing, portWorlds, RING, rolloutOf } from '#test/support/ports.ts'
+import { connect } from '#test/support/connect.ts'
+import { startConsul } from '#test/support/consul.ts'
+import { APP, code, entryOf, event, note, nothing, portWorlds, RING, rolloutOf } from '#test/support/ports.ts'
+import { until } from '#test/support/until.ts'
 
 const AT = '2026-11-23T17:00:00Z'
 
@@ -57,3 +63,24 @@ for (const world of portWorlds) {
     assert.equal(Buffer.from(view.raw ?? []).toString(), 'not a record')
   })
 }
+
+test('real Consul: whoever waits for builds is told when one is published, and when a check of one passes', async (t: TestContext) => {
+  const { url } = await startConsul(t)
+  const { client, signal } = connect(t, { url, prefix: 'hotcold/v1', waitMs: 5_000 })
+  const over = new AbortController()
+  t.after(() => over.abort())
+  let told = 0
+  const listening = (async () => {
+    for await (const _ of publications(client, { app: APP }, over.signal)) told += 1
+  })()
+  const store = catalog(client, { app: APP })
+  await until('it is told at first', () => told === 1)
+  await store.put(entryOf('b1', '2026-11-22T16:04:12Z'), 0, signal)
+  await until('it is told', () => told === 2)
+  const found = await store.find('b1' as BuildId, signal)
+  assert.ok(found !== null)
+  await store.put({ ...found.entry, checks: { qa: 'passed' } }, found.index, signal)
+  await until('it is told', () => told === 3)
+  over.abort()
+  await listening
+})
