@@ -94,8 +94,8 @@ export function closureAt(schedule: Schedule, atMs: number): Closure | null {
   // A window that the clock moved may have begun the day before.
   for (const day of [date, addDays(date, -1)]) {
     if (!isWorkingDay(schedule, day)) continue
-    const { fromMs, toMs } = windowOn(schedule, day)
-    if (atMs >= fromMs && atMs < toMs) return stopOf(schedule, day, atMs)
+    if (windowOn(schedule, day).some(({ fromMs, toMs }) => atMs >= fromMs && atMs < toMs))
+      return stopOf(schedule, day, atMs)
   }
   if (!isWorkingDay(schedule, date)) {
     return { code: 'day-off', message: `${date} is a ${NAMES[weekdayOf(date)]}: nothing is deployed then` }
@@ -161,7 +161,7 @@ function edgesOn(schedule: Schedule, date: string): readonly number[] {
   const { timezone, freezes, blackouts } = schedule
   const at = (minutes: number) => instantOf(timezone, date, minutes).atMs
   const [begins, ends] = [at(0), at(1440)]
-  const { fromMs, toMs } = windowOn(schedule, date)
+  const hours = windowOn(schedule, date).flatMap(({ fromMs, toMs }) => [fromMs, toMs])
   const dated = freezes.flatMap((freeze) => [freeze.fromMs, freeze.toMs]).filter((ms) => ms >= begins && ms <= ends)
-  return [fromMs, toMs, begins, ends, ...dated, ...blackouts.flatMap(({ from, to }) => [at(from), at(to)])]
+  return [...hours, begins, ends, ...dated, ...blackouts.flatMap(({ from, to }) => [at(from), at(to)])]
 }

@@ -92,27 +92,60 @@ export function localOf({ timezone }: Pick<Schedule, 'timezone'>, atMs: number) 
   return { date: local.toPlainDate().toString(), minutes: local.hour * 60 + local.minute, clock, offset: local.offset }
 }
 
+/** A stretch of time in which the clock is not changed: what it shows is UTC plus the offset. */
+interface Piece extends Span {
+  readonly offsetMs: number
+}
+
+const DAY_MS = 86_400_000
+/** No zone is further from UTC, with the hours of a change on top. */
+const FAR_MS = 18 * 3_600_000
+
+const offsetAt = (timezone: string, ms: number): number =>
+  Temporal.Instant.fromEpochMilliseconds(ms).toZonedDateTimeISO(timezone).offsetNanoseconds / 1_000_000
+
+/** The pieces that a date may have a part in, in their order. */
+function piecesAround(timezone: string, date: string): readonly Piece[] {
+  const [fromMs, toMs] = [Date.parse(date) - FAR_MS, Date.parse(date) + DAY_MS + FAR_MS]
+  const first = offsetAt(timezone, fromMs)
+  if (first === offsetAt(timezone, Date.parse(date)) && first === offsetAt(timezone, toMs)) {
+    return [{ fromMs, toMs, offsetMs: first }]
+  }
+  const pieces: Piece[] = []
+  for (let atMs = fromMs; atMs < toMs; ) {
+    const at = Temporal.Instant.fromEpochMilliseconds(atMs).toZonedDateTimeISO(timezone)
+    const endMs = Math.min(toMs, at.getTimeZoneTransition('next')?.epochMilliseconds ?? toMs)
+    pieces.push({ fromMs: atMs, toMs: endMs, offsetMs: at.offsetNanoseconds / 1_000_000 })
+    atMs = endMs
+  }
+  return pieces
+}
+
+/** Where a piece shows a time of the date, whether or not that is in it. */
+const inPiece = ({ offsetMs }: Piece, date: string, minutes: ClockMinutes): number =>
+  Date.parse(date) + minutes * MINUTE_MS - offsetMs
+
 /**
  * The instant of a time of the wall clock. One that exists twice is its first occurrence; one that does not exist is the first instant that
  * does. Minute 1440 is the beginning of the next day.
  */
 export function instantOf(timezone: string, date: string, minutes: ClockMinutes): Timed {
-  const day = Temporal.PlainDate.from(date).add({ days: Math.floor(minutes / 1440) })
-  const rest = minutes % 1440
-  const wall = day.toPlainDateTime({ hour: Math.floor(rest / 60), minute: rest % 60 })
-  const earlier = wall.toZonedDateTime(timezone, { disambiguation: 'earlier' })
-  if (!earlier.toPlainDateTime().equals(wall)) {
-    // In a gap "earlier" is as far before it as the wall clock is into it: the clock's next change is the gap.
-    const after = earlier.getTimeZoneTransition('next')
-    assert(after !== null, 'a gap ends')
-    const note = `${clockText(minutes)} does not exist on ${date}: the clock is put forward`
-    return { atMs: after.epochMilliseconds, note }
+  const pieces = piecesAround(timezone, date)
+  const shows = pieces.filter((piece) => within(piece, inPiece(piece, date, minutes)))
+  const [first, second] = shows.map((piece) => inPiece(piece, date, minutes))
+  if (first !== undefined) {
+    return {
+      atMs: first,
+      note: second === undefined ? null : `${clockText(minutes)} comes twice on ${date}: the first counts`,
+    }
   }
-  const later = wall.toZonedDateTime(timezone, { disambiguation: 'later' })
-  const twice = later.epochMilliseconds !== earlier.epochMilliseconds
-  const note = twice ? `${clockText(minutes)} comes twice on ${date}: the first counts` : null
-  return { atMs: earlier.epochMilliseconds, note }
+  // The clock is past it in the piece that comes after, and not there yet in the one before.
+  const after = pieces.find((piece) => inPiece(piece, date, minutes) < piece.fromMs)
+  assert(after !== undefined, 'a gap ends')
+  return { atMs: after.fromMs, note: `${clockText(minutes)} does not exist on ${date}: the clock is put forward` }
 }
+
+const within = ({ fromMs, toMs }: Span, ms: number): boolean => ms >= fromMs && ms < toMs
 
 /** Whether a date exists there: zones have skipped whole days. */
 export function dateExists(timezone: string, date: string): boolean {
@@ -121,55 +154,71 @@ export function dateExists(timezone: string, date: string): boolean {
 }
 
 /**
- * The window on a date, as instants. It is as long as the clock makes it; one that lies wholly where the clock jumps begins after the jump
- * and keeps its length.
+ * When the window of a date is open: whenever the clock shows a time in it, so twice for what comes twice. A window of which the clock shows
+ * nothing begins after the jump and keeps its length.
  */
-export function windowOn({ timezone, from, to }: Schedule, date: string): Span {
-  const start = instantOf(timezone, date, from)
-  const end = instantOf(timezone, date, to)
-  if (end.atMs > start.atMs) return { fromMs: start.atMs, toMs: end.atMs }
-  return { fromMs: start.atMs, toMs: start.atMs + (to - from) * MINUTE_MS }
+export function windowOn({ timezone, from, to }: Schedule, date: string): readonly Span[] {
+  const spans = piecesAround(timezone, date).flatMap((piece): readonly Span[] => {
+    const fromMs = Math.max(piece.fromMs, inPiece(piece, date, from))
+    const toMs = Math.min(piece.toMs, inPiece(piece, date, to))
+    return fromMs < toMs ? [{ fromMs, toMs }] : []
+  })
+  if (spans.length > 0) return spans
+  const { atMs } = instantOf(timezone, date, from)
+  return [{ fromMs: atMs, toMs: atMs + (to - from) * MINUTE_MS }]
 }
 
 /** The instants of a working day's slots: always as many as the schedule says, rising, in the window. */
 export function timesOn(schedule: Schedule, date: string): readonly Timed[] {
-  const span = windowOn(schedule, date)
-  return schedule.times === null ? evenly(span, schedule, date) : explicit(span, schedule, schedule.times, date)
+  const spans = windowOn(schedule, date)
+  return schedule.times === null ? evenly(spans, schedule, date) : explicit(spans, schedule, schedule.times, date)
 }
+
+const lengthOf = (spans: readonly Span[]): number => spans.reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0)
 
 /** On whole minutes where there is room for that, else on whole seconds. */
-function evenly({ fromMs, toMs }: Span, { perDay, from, to }: Schedule, date: string): readonly Timed[] {
-  const stepMs = (toMs - fromMs) / perDay
+function evenly(spans: readonly Span[], { perDay, from, to }: Schedule, date: string): readonly Timed[] {
+  const stepMs = lengthOf(spans) / perDay
   const unitMs = stepMs >= MINUTE_MS ? MINUTE_MS : SECOND_MS
-  const changed = toMs - fromMs - (to - from) * MINUTE_MS
-  const note =
-    changed === 0 ? null : `the window is ${Math.abs(changed) / MINUTE_MS} minutes ${direction(changed)} on ${date}`
-  return Array.from({ length: perDay }, (_, i) => ({
-    atMs: fromMs + Math.floor((i * stepMs) / unitMs) * unitMs,
-    note,
-  }))
+  const changed = lengthOf(spans) - (to - from) * MINUTE_MS
+  const how = `${Math.abs(changed) / MINUTE_MS} minutes ${changed > 0 ? 'longer' : 'shorter'}`
+  const note = changed === 0 ? null : `the window is ${how} on ${date}`
+  return Array.from({ length: perDay }, (_, i) => {
+    return { atMs: into(spans, Math.floor((i * stepMs) / unitMs) * unitMs), note }
+  })
 }
 
-const direction = (changed: number): string => (changed > 0 ? 'longer' : 'shorter')
+/** The instant that lies so far into spans, as if they were one. */
+function into(spans: readonly Span[], ms: number): number {
+  let left = ms
+  for (const { fromMs, toMs } of spans) {
+    if (left < toMs - fromMs) return fromMs + left
+    left -= toMs - fromMs
+  }
+  assert(false, 'it lies in one of them')
+}
 
 /** Times that the clock skips would fall on one instant: they are moved apart, never out of the window. */
-function explicit(span: Span, { timezone, from, to }: Schedule, times: readonly ClockMinutes[], date: string) {
-  const moved = instantOf(timezone, date, to).atMs <= span.fromMs
+function explicit(
+  spans: readonly Span[],
+  { timezone, from, to }: Schedule,
+  times: readonly ClockMinutes[],
+  date: string,
+) {
+  const [fromMs, toMs] = [spans[0]?.fromMs ?? 0, spans.at(-1)?.toMs ?? 0]
+  const moved = instantOf(timezone, date, to).atMs <= fromMs
   const wished = times.map((time) => {
     const { atMs, note } = instantOf(timezone, date, time)
-    return { atMs: moved ? span.fromMs + (time - from) * MINUTE_MS : atMs, note }
+    return { atMs: moved ? fromMs + (time - from) * MINUTE_MS : atMs, note }
   })
-  const room = Math.floor((span.toMs - span.fromMs) / times.length / SECOND_MS) * SECOND_MS
+  const room = Math.floor(lengthOf(spans) / times.length / SECOND_MS) * SECOND_MS
   const stepMs = Math.min(MINUTE_MS, room)
   const placed: Timed[] = []
   for (const { atMs, note } of wished) {
     const last = placed.at(-1)
     placed.push({ atMs: last === undefined ? atMs : Math.max(atMs, last.atMs + stepMs), note })
   }
-  return placed.map(({ atMs, note }, i) => ({
-    atMs: Math.min(atMs, span.toMs - (placed.length - i) * stepMs),
-    note,
-  }))
+  return placed.map(({ atMs, note }, i) => ({ atMs: Math.min(atMs, toMs - (placed.length - i) * stepMs), note }))
 }
 
 /** `09:05`. */

@@ -1,8 +1,9 @@
 // Owns schedules in tests: read from YAML as production reads them, and what must hold of any of them on any day.
+import assert from 'node:assert/strict'
 import { parseConfig } from '#adapters/runtime/config-file.ts'
 import { slotsOn } from '#schedule/calendar.ts'
 import { scheduleOf, scheduleSchema } from '#schedule/load.ts'
-import { addDays, type Schedule, timesOn, weekdayOf, windowOn } from '#schedule/timetable.ts'
+import { addDays, type Schedule, timesOn, windowOn } from '#schedule/timetable.ts'
 
 const world = { hostname: 'desk', env: {} }
 
@@ -33,14 +34,47 @@ export function wrongIn(schedule: Schedule, from: string, days: number): readonl
     const at = (what: string) => wrong.push(`${timezone} ${date}: ${what}`)
     const exists = Temporal.PlainDate.from(date).toZonedDateTime(timezone).toPlainDate().toString() === date
     const times = exists ? timesOn(schedule, date).map(({ atMs }) => atMs) : []
-    const { fromMs, toMs } = windowOn(schedule, date)
+    const spans = exists ? windowOn(schedule, date) : []
     if (times.length !== (exists ? perDay : 0)) at(`${times.length} slots`)
     if (new Set(times.map((ms) => Math.floor(ms / 1_000))).size !== times.length) at('two slots in one second')
     if (times.some((ms, i) => i > 0 && ms <= (times[i - 1] ?? ms))) at('slots that do not rise')
-    if (times.some((ms) => ms < fromMs || ms >= toMs)) at('a slot outside of the window')
+    if (times.some((ms) => !spans.some(({ fromMs, toMs }) => ms >= fromMs && ms < toMs)))
+      at('a slot outside of the window')
     if (times.some((ms) => ms % 1_000 !== 0)) at('a slot between two seconds')
+    if (exists) wrong.push(...wrongOnTheClock(schedule, date, times))
   }
   return wrong
+}
+
+const DAY_MS = 86_400_000
+const MINUTE_MS = 60_000
+/** The windows of tests begin and end on these. */
+const LOOK_MS = 5 * MINUTE_MS
+
+/**
+ * What the wall clock says of it, without the code under test. On a day of 24 hours each slot is where arithmetic puts it; on any other it is in
+ * the window as the clock shows it, unless the clock shows none of the window.
+ */
+function wrongOnTheClock(schedule: Schedule, date: string, times: readonly number[]): readonly string[] {
+  const { timezone, from, to, perDay } = schedule
+  const day = Temporal.PlainDate.from(date)
+  const [begins, ends] = [day, day.add({ days: 1 })].map((one) => one.toZonedDateTime(timezone).epochMilliseconds)
+  assert.ok(begins !== undefined && ends !== undefined)
+  const wanted =
+    schedule.times ?? Array.from({ length: perDay }, (_, i) => Math.floor(from + (i * (to - from)) / perDay))
+  const midnight = Temporal.Instant.fromEpochMilliseconds(begins).toZonedDateTimeISO(timezone).toPlainTime()
+  if (ends - begins === DAY_MS && midnight.equals('00:00')) {
+    const off = times.find((ms, i) => ms !== begins + (wanted[i] ?? 0) * MINUTE_MS)
+    return off === undefined ? [] : [`${timezone} ${date}: a slot at ${new Date(off).toISOString()}`]
+  }
+  const clock = (ms: number) => {
+    const at = Temporal.Instant.fromEpochMilliseconds(ms).toZonedDateTimeISO(timezone)
+    return at.hour * 60 + at.minute
+  }
+  const shown = Array.from({ length: (ends - begins) / LOOK_MS }, (_, i) => clock(begins + i * LOOK_MS))
+  if (!shown.some((minutes) => minutes >= from && minutes < to)) return []
+  const off = times.find((ms) => clock(ms) < from || clock(ms) >= to)
+  return off === undefined ? [] : [`${timezone} ${date}: the clock shows ${clock(off)} at a slot`]
 }
 
 /** Independent of the code under test: what the wall clock shows at each slot of a day. */
@@ -53,10 +87,4 @@ export function wallClocks(schedule: Schedule, date: string): readonly string[] 
     })
     return parts.format(atMs)
   })
-}
-
-/** Days of `days` on which slots fall, from `from` on. */
-export function workingDays(schedule: Schedule, from: string, days: number): readonly string[] {
-  const all = Array.from({ length: days }, (_, day) => addDays(from, day))
-  return all.filter((date) => schedule.days.includes(weekdayOf(date)))
 }

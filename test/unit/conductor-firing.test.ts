@@ -4,11 +4,9 @@ import { test } from 'node:test'
 import type { Calendar, Decided } from '#conductor/shell/slots.ts'
 import { turnSlots } from '#conductor/shell/slots.ts'
 import { isFleetError } from '#fleet/errors.ts'
-import { slotsAfter, slotsBetween } from '#schedule/calendar.ts'
-import { commanderFor } from '#schedule/rota.ts'
 import type { Schedule } from '#schedule/timetable.ts'
 import { firingWorld, quietly } from '#test/support/firing.ts'
-import { fc } from '#test/support/properties.ts'
+import { foretoldFires } from '#test/support/foretold.ts'
 import { scheduled } from '#test/support/schedules.ts'
 
 const HOUR_MS = 3_600_000
@@ -21,46 +19,8 @@ const said = (decided: readonly Decided[]) =>
     ({ record }) => `${record?.slot.slice(11, 16)} ${record?.outcome === 'fired' ? record.build : record?.code}`,
   )
 
-test('what is foretold is what fires: every open slot once, to the second, with its commander; every closed one leaves its reason', async () => {
-  await fc.assert(
-    fc.asyncProperty(
-      fc.constantFrom(
-        'America/Los_Angeles',
-        'Europe/Berlin',
-        'Australia/Lord_Howe',
-        'Asia/Kolkata',
-        'America/Santiago',
-      ),
-      fc.integer({ min: 1, max: 40 }),
-      fc.integer({ min: 0, max: 1_826 }),
-      fc.constantFrom('mon, wed, thu', 'mon, tue, wed, thu, fri, sat, sun'),
-      async (zone, count, day, days) => {
-        const text = `timezone: ${zone}\nwindow: { days: [${days}], from: "00:30", to: "12:00" }\ndeploysPerDay: ${count}\n`
-        const more =
-          'holidays: { country: US }\nblackouts: [{ from: "02:00", to: "03:00" }]\ncommanders: { rota: [ana, ben, chloe] }\n'
-        const schedule = await scheduled(text + more)
-        const start = Date.UTC(2026, 0, 1) + day * 24 * HOUR_MS
-        const firing = await firingWorld(start, { steady: true })
-        await firing.publish()
-        const until = start + 96 * HOUR_MS
-        const foretold = slotsAfter(schedule, start, 400, 'open').filter(({ atMs }) => atMs < until)
-        const planned = slotsBetween(schedule, start, until - 1)
-        await firing.run(calendarOf(schedule), until)
-        const records = firing.decided.flatMap(({ record }) => (record === null ? [] : [record]))
-        const fired = records.filter(({ outcome }) => outcome === 'fired')
-        assert.deepEqual(
-          fired.map(({ slot, commander, at: when }) => [slot, commander, when.slice(0, 19)]),
-          foretold.map((slot) => [slot.at, commanderFor(schedule, slot), slot.at.slice(0, 19)]),
-        )
-        assert.deepEqual(
-          records.map(({ slot, code }) => [slot, code]),
-          planned.map((slot) => [slot.at, slot.closed?.code ?? 'fired']),
-        )
-      },
-    ),
-    { numRuns: 6 },
-  )
-})
+test('what is foretold is what fires: every open slot once, to the second, with its commander; every closed one leaves its reason', () =>
+  foretoldFires(6))
 
 const DAY = 'window: { from: "09:00", to: "13:00" }\ndeploysPerDay: 6\n'
 const MONDAY = at('2026-11-23T08:00:00Z')
