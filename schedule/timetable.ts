@@ -130,7 +130,10 @@ const inPiece = ({ offsetMs }: Piece, date: string, minutes: ClockMinutes): numb
  * does. Minute 1440 is the beginning of the next day.
  */
 export function instantOf(timezone: string, date: string, minutes: ClockMinutes): Timed {
-  const pieces = piecesAround(timezone, date)
+  return instantIn(piecesAround(timezone, date), date, minutes)
+}
+
+function instantIn(pieces: readonly Piece[], date: string, minutes: ClockMinutes): Timed {
   const shows = pieces.filter((piece) => within(piece, inPiece(piece, date, minutes)))
   const [first, second] = shows.map((piece) => inPiece(piece, date, minutes))
   if (first !== undefined) {
@@ -157,34 +160,41 @@ export function dateExists(timezone: string, date: string): boolean {
  * When the window of a date is open: whenever the clock shows a time in it, so twice for what comes twice. A window of which the clock shows
  * nothing begins after the jump and keeps its length.
  */
-export function windowOn({ timezone, from, to }: Schedule, date: string): readonly Span[] {
-  const spans = piecesAround(timezone, date).flatMap((piece): readonly Span[] => {
+export function windowOn(schedule: Schedule, date: string): readonly Span[] {
+  return windowIn(piecesAround(schedule.timezone, date), schedule, date)
+}
+
+function windowIn(pieces: readonly Piece[], { from, to }: Schedule, date: string): readonly Span[] {
+  const spans = pieces.flatMap((piece): readonly Span[] => {
     const fromMs = Math.max(piece.fromMs, inPiece(piece, date, from))
     const toMs = Math.min(piece.toMs, inPiece(piece, date, to))
     return fromMs < toMs ? [{ fromMs, toMs }] : []
   })
   if (spans.length > 0) return spans
-  const { atMs } = instantOf(timezone, date, from)
+  const { atMs } = instantIn(pieces, date, from)
   return [{ fromMs: atMs, toMs: atMs + (to - from) * MINUTE_MS }]
 }
 
 /** The instants of a working day's slots: always as many as the schedule says, rising, in the window. */
 export function timesOn(schedule: Schedule, date: string): readonly Timed[] {
-  const spans = windowOn(schedule, date)
-  return schedule.times === null ? evenly(spans, schedule, date) : explicit(spans, schedule, schedule.times, date)
+  const pieces = piecesAround(schedule.timezone, date)
+  const spans = windowIn(pieces, schedule, date)
+  if (schedule.times === null) return evenly(spans, schedule, date)
+  return explicit(spans, schedule, schedule.times, (minutes) => instantIn(pieces, date, minutes))
 }
 
 const lengthOf = (spans: readonly Span[]): number => spans.reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0)
 
 /** On whole minutes where there is room for that, else on whole seconds. */
 function evenly(spans: readonly Span[], { perDay, from, to }: Schedule, date: string): readonly Timed[] {
-  const stepMs = lengthOf(spans) / perDay
-  const unitMs = stepMs >= MINUTE_MS ? MINUTE_MS : SECOND_MS
-  const changed = lengthOf(spans) - (to - from) * MINUTE_MS
+  const lengthMs = lengthOf(spans)
+  const unitMs = lengthMs / perDay >= MINUTE_MS ? MINUTE_MS : SECOND_MS
+  const changed = lengthMs - (to - from) * MINUTE_MS
   const how = `${Math.abs(changed) / MINUTE_MS} minutes ${changed > 0 ? 'longer' : 'shorter'}`
   const note = changed === 0 ? null : `the window is ${how} on ${date}`
   return Array.from({ length: perDay }, (_, i) => {
-    return { atMs: into(spans, Math.floor((i * stepMs) / unitMs) * unitMs), note }
+    // Divided once: a step that is no whole number, times i, would fall short of a minute that it comes to exactly.
+    return { atMs: into(spans, Math.floor((i * lengthMs) / (perDay * unitMs)) * unitMs), note }
   })
 }
 
@@ -201,14 +211,14 @@ function into(spans: readonly Span[], ms: number): number {
 /** Times that the clock skips would fall on one instant: they are moved apart, never out of the window. */
 function explicit(
   spans: readonly Span[],
-  { timezone, from, to }: Schedule,
+  { from, to }: Schedule,
   times: readonly ClockMinutes[],
-  date: string,
-) {
+  instant: (minutes: ClockMinutes) => Timed,
+): readonly Timed[] {
   const [fromMs, toMs] = [spans[0]?.fromMs ?? 0, spans.at(-1)?.toMs ?? 0]
-  const moved = instantOf(timezone, date, to).atMs <= fromMs
+  const moved = instant(to).atMs <= fromMs
   const wished = times.map((time) => {
-    const { atMs, note } = instantOf(timezone, date, time)
+    const { atMs, note } = instant(time)
     return { atMs: moved ? fromMs + (time - from) * MINUTE_MS : atMs, note }
   })
   const room = Math.floor(lengthOf(spans) / times.length / SECOND_MS) * SECOND_MS
