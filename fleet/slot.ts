@@ -21,6 +21,8 @@ export interface SlotRecord {
   readonly at: string
   /** Where the schedule lives. */
   readonly timezone: string
+  /** Version of the zone tables that it was worked out with, like 2026b; null: not known. */
+  readonly zoneTables: string | null
 }
 
 /** A slot's key as it stands; `record` is null where its value cannot be read: it was decided all the same. */

@@ -190,6 +190,7 @@ export const slotSchema = v.object({
   by: line,
   at: line,
   timezone: v.optional(line, 'UTC'),
+  zoneTables: v.optional(v.nullable(line), null),
 })
 export const historySchema = v.object({
   v: version,

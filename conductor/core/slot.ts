@@ -6,7 +6,7 @@ import type { CatalogEntry, HistoryEntry } from '#fleet/ports.ts'
 import { closureAt, type Slot } from '#schedule/calendar.ts'
 import type { Schedule } from '#schedule/timetable.ts'
 import { type ReleaseFacts, type ReleaseStart, type ReleaseWish, startRelease } from './beginning.ts'
-import { goodIn } from './good.ts'
+import { goodAt } from './good.ts'
 import { describeHolds } from './ownership.ts'
 import { isOver } from './reduce.ts'
 import { type Route, unfitRoute } from './route.ts'
@@ -118,10 +118,11 @@ function chooseNewest(
 
 /** Newest first. What was taken back is not tried again by itself, nor is anything older than it. */
 function newerThanGood({ builds, rings, goal, takenBack }: SlotFacts): readonly CatalogEntry[] {
-  const [good] = goodIn(builds, goal)
   const standing = rings.find(({ ring }) => ring === goal)?.standing
   const ordered = standing?.kind === 'record' ? standing.target.build : null
-  const known = builds.findIndex(({ build }) => build === good?.build || build === ordered || takenBack.includes(build))
+  const known = builds.findIndex(
+    (entry) => goodAt(entry, goal) !== null || entry.build === ordered || takenBack.includes(entry.build),
+  )
   return known < 0 ? builds : builds.slice(0, known)
 }
 

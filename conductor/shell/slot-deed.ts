@@ -138,14 +138,14 @@ async function write(
 const MAX_REASON = 1_000
 
 function recordOf(
-  { app, by, clock }: SlotWorld,
+  { app, by, clock, zoneTables }: SlotWorld,
   schedule: Schedule,
   slot: Slot,
   decision: SlotSkip | Extract<SlotDecision, { kind: 'fire' }>,
 ): SlotRecord {
   const { timezone } = schedule
   const at = new Date(clock.now()).toISOString()
-  const own = { app, slot: slot.at, commander: commanderFor(schedule, slot), by, at, timezone }
+  const own = { app, slot: slot.at, commander: commanderFor(schedule, slot), by, at, timezone, zoneTables }
   if (decision.kind === 'fire') {
     const { build, id: rollout, reason } = decision.start.beginning
     return { ...own, outcome: 'fired', code: 'fired', reason, build, rollout }

@@ -44,6 +44,8 @@ export interface SlotWorld {
   /** Wall time since which somebody is there; without any slot on record none before it is due. */
   readonly sinceMs: number
   readonly newId: () => string
+  /** Version of this machine's zone tables (`process.versions.tz`), for the record. */
+  readonly zoneTables: string | null
   /** How often the loop looks at least, in milliseconds; left out: 5 s. */
   readonly tickMs?: number
   /** After each transaction of its own. `record` is null for a ring that takes every build. */
@@ -74,12 +76,17 @@ export async function runSlots(
   const { clock, lease } = world
   const inner = new AbortController()
   const both = AbortSignal.any([signal, lease.lost, inner.signal])
+  let rang = false
   let wake = (): void => undefined
-  const hearing = hear(published, both, () => wake())
+  const hearing = hear(published, both, () => {
+    rang = true
+    wake()
+  })
   try {
     for (;;) {
       both.throwIfAborted()
       let waitMs: number
+      rang = false
       try {
         waitMs = Math.min(await turnSlots(world, calendar(), both), world.tickMs ?? TICK_MS)
       } catch (error) {
@@ -87,6 +94,8 @@ export async function runSlots(
         if (!isPassing(error)) throw error
         waitMs = 100 + 900 * clock.random()
       }
+      // What was published while it looked is looked at at once.
+      if (rang) continue
       const woken = new AbortController()
       wake = () => woken.abort()
       await clock.sleep(waitMs, AbortSignal.any([both, woken.signal])).catch(() => undefined)

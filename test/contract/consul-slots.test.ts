@@ -16,7 +16,15 @@ const AT = '2026-11-23T17:00:00Z'
 
 function record(slot: string, over: Partial<SlotRecord> = {}): SlotRecord {
   const why = { outcome: 'skipped', code: 'nothing-new', reason: 'nothing was published since' } as const
-  const more = { build: null, rollout: null, commander: 'ana', by: 'conduct', at: slot, timezone: 'UTC' }
+  const more = {
+    build: null,
+    rollout: null,
+    commander: 'ana',
+    by: 'conduct',
+    at: slot,
+    timezone: 'UTC',
+    zoneTables: null,
+  }
   return { app: APP, slot, ...why, ...more, ...over }
 }
 

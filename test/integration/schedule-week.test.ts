@@ -217,5 +217,11 @@ test('G4 G5 G6: a week: a hold, a long rollout, a change of the file, an outage,
   }[]
   const count = (event: string) => history.filter((entry) => entry.event === event).length
   assert.deepEqual([count('release-begun'), count('slot-skipped')], [6, 12])
+  const told = await team.conduct('history', '--limit', '500')
+  assert.match(told.stdout, /conduct +the slot of 2025-11-27T17:00:00Z began nothing: 2025-11-27 is Thanksgiving Day/)
+  assert.match(
+    told.stdout,
+    /conduct +began to release b9 to production \(r-\d+\): slot 2025-11-28 11:40 America\/Los_Angeles/,
+  )
   assert.equal((await team.conduct('audit', 'verify')).code, 0)
 })

@@ -99,6 +99,7 @@ export async function firingWorld(
       route: { steps: [{ ring: RING, autoRelease: options.auto === true }], slotMinutes: 40 },
       evidence: { required: [], checkout: null, afterRollout: null },
       by: 'conduct',
+      zoneTables: '2026b',
       sinceMs,
       newId: () => {
         ids += 1

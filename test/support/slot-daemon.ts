@@ -54,6 +54,7 @@ export async function startSlotDaemon(world: SlotDaemonWorld): Promise<SlotDaemo
     store: async () => null,
     evidence: { required: world.required ?? [], checkout: null, afterRollout: null },
     by: 'conduct',
+    zoneTables: process.versions.tz ?? null,
     sinceMs: clock.now(),
     newId: () => `r-${Math.floor(clock.now())}`,
     onDecided(decided) {

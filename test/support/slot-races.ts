@@ -54,6 +54,7 @@ export async function raceForSlot(
     route: { steps: [{ ring: RING }], slotMinutes: 40 },
     evidence: { required: [], checkout: null, afterRollout: null },
     by: name,
+    zoneTables: null,
     sinceMs: SLOT_MS - 60_000,
     newId: () => `r-${name}`,
     onDecided: ({ record }: Decided) => void (record?.outcome === 'fired' && fired.push(name)),

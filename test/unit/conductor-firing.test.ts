@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Calendar, Decided } from '#conductor/shell/slots.ts'
-import { turnSlots } from '#conductor/shell/slots.ts'
+import { runSlots, turnSlots } from '#conductor/shell/slots.ts'
 import { isFleetError } from '#fleet/errors.ts'
 import type { Schedule } from '#schedule/timetable.ts'
 import { firingWorld, quietly } from '#test/support/firing.ts'
@@ -24,6 +24,17 @@ test('what is foretold is what fires: every open slot once, to the second, with 
 
 const DAY = 'window: { from: "09:00", to: "13:00" }\ndeploysPerDay: 6\n'
 const MONDAY = at('2026-11-23T08:00:00Z')
+
+test('G8: only who leads works out the slots, and the record tells by which zone and which tables', async () => {
+  const schedule = await scheduled(`timezone: America/Los_Angeles\n${DAY}`)
+  const firing = await firingWorld(MONDAY)
+  await firing.run(calendarOf(schedule), MONDAY + 10 * HOUR_MS)
+  const [entry] = await firing.world.ledger.slots(null, quietly)
+  assert.deepEqual(
+    [entry?.slot, entry?.record?.timezone, entry?.record?.zoneTables],
+    ['2026-11-23T17:00:00Z', 'America/Los_Angeles', '2026b'],
+  )
+})
 
 test('a slot that is decided leaves a key, and a rollout of the commander, in one transaction', async () => {
   const schedule = await scheduled(`${DAY}commanders: { rota: [ana] }\n`)
@@ -150,4 +161,34 @@ test('a ring that takes every build gets each one when it is published, at night
       [null, 'b2', ['windows']],
     ],
   )
+})
+
+test('a build that is published while the loop looks is not left until its next look', async () => {
+  const schedule = await scheduled(DAY)
+  const firing = await firingWorld(MONDAY, { auto: true })
+  const { catalog } = firing.world
+  const stop = new AbortController()
+  let heard = (): void => undefined
+  async function* published(signal: AbortSignal): AsyncGenerator<void> {
+    await new Promise<void>((resolve) => {
+      heard = resolve
+      signal.addEventListener('abort', () => resolve(), { once: true })
+    })
+    yield
+  }
+  let looks = 0
+  const list: typeof catalog.list = async (signal) => {
+    const found = await catalog.list(signal)
+    looks += 1
+    if (looks === 1) {
+      await firing.publish()
+      heard()
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    return found
+  }
+  const world = { ...firing.world, catalog: { ...catalog, list }, onDecided: () => stop.abort(new Error('it began')) }
+  await assert.rejects(runSlots(world, calendarOf(schedule), stop.signal, published), /it began/)
+  const { rollout } = await firing.world.ledger.view([], quietly)
+  assert.deepEqual([rollout?.record.build, rollout?.record.startedAt], ['b1', new Date(MONDAY).toISOString()])
 })

@@ -30,6 +30,12 @@ function facts(over: Partial<SlotFacts> = {}): SlotFacts {
   return { rings: [view], rollout: null, builds, line: [], goal: RING, takenBack: [], route, ...over }
 }
 
+/** The ring after somebody went back to a build by name. */
+function backOn(build: BuildId): SlotFacts['rings'] {
+  const sim = new Simulation({ nodes: 3, before: settledOn(build, B), hot: build, cold: B, build: C })
+  return Object.values(sim.view().rings)
+}
+
 const open = (over: Partial<Rollout> = {}): Rollout => {
   const sim = new Simulation({ nodes: 3, before: settledOn(B, A), hot: B, cold: A, build: C })
   return { ...sim.rollout, ...over }
@@ -82,12 +88,9 @@ test('what was taken back is not tried again by itself, nor is anything older th
   const builds = [published(D, 4), ...facts().builds]
   assert.match(await decided({ builds, takenBack: [D] }), /^nothing-new/, 'C came before what was taken back')
   assert.equal(await decided({ builds, takenBack: [C] }), `fire ${D}`)
-  const backOnA = facts({ rings: [], builds: facts().builds })
-  assert.match(
-    await decided({ ...backOnA, builds: [published(B, 2, good), published(A, 1, good)] }),
-    /^nothing-new/,
-    'B was good: a rollback by hand stands',
-  )
+  const again = published(A, 1, { good: { [RING]: '2026-11-23T05:00:00Z' } })
+  const back = { builds: [published(B, 2, good), again], rings: backOn(A) }
+  assert.match(await decided(back), /^nothing-new/, 'B was good before A was again: rollback --to A stands')
 })
 
 test('more builds than go without a person wait for one', async () => {

@@ -24,6 +24,7 @@ const record = (over: Partial<SlotRecord>): SlotRecord => ({
     by: 'conduct',
     at: '2026-11-23T17:00:01Z',
     timezone: 'UTC',
+    zoneTables: null,
   },
   ...over,
 })
