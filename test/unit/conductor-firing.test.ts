@@ -63,6 +63,17 @@ test('G4: after an outage the last missed slot fires within its grace, the other
   assert.deepEqual(said(firing.decided), ['09:00 b1', '09:40 missed', '10:20 missed', '11:00 b2'])
 })
 
+test('G4: of several that were missed within a long grace only the last fires', async () => {
+  const schedule = await scheduled(`${DAY}graceSeconds: 14400\n`)
+  const firing = await firingWorld(MONDAY)
+  await firing.publish()
+  await firing.run(calendarOf(schedule), at('2026-11-23T09:30:00Z'))
+  await firing.publish()
+  firing.clock.time = at('2026-11-23T11:05:00Z')
+  await firing.run(calendarOf(schedule), at('2026-11-23T11:30:00Z'), await firing.daemon(firing.clock.time))
+  assert.deepEqual(said(firing.decided), ['09:00 b1', '09:40 missed', '10:20 missed', '11:00 b2'])
+})
+
 test('G4: beyond its grace a missed slot fires nothing; after a weekend holidays keep their own reason', async () => {
   const schedule = await scheduled(`${DAY}holidays: { dates: ["2026-11-24"] }\n`)
   const firing = await firingWorld(MONDAY)
