@@ -1,83 +1,26 @@
 // Owns the schedule file: its keys, their defaults, and how they become a schedule.
 import * as v from 'valibot'
 import { publicHolidays } from './load-holidays.ts'
+import {
+  date,
+  days,
+  every,
+  isZone,
+  moment,
+  people,
+  RISES,
+  rises,
+  shift,
+  startTime,
+  text,
+  time,
+  whole,
+  window,
+} from './load-kinds.ts'
 import { type ClockMinutes, instantOf, type Schedule, WEEKDAYS } from './timetable.ts'
 
 /** Slots of a day at most. */
 const MOST_SLOTS = 40
-
-const text = v.pipe(v.string(), v.minLength(1, 'must not be empty'))
-const whole = v.pipe(v.number(), v.integer('must be a whole number'), v.minValue(0, 'must not be negative'))
-
-const time = v.pipe(
-  v.string('must be a time in quotes, like "09:00"'),
-  v.regex(/^([01]\d|2[0-3]):[0-5]\d$|^24:00$/, 'must be a time like "09:00"'),
-  v.transform((value): ClockMinutes => Number(value.slice(0, 2)) * 60 + Number(value.slice(3))),
-)
-const startTime = v.pipe(
-  time,
-  v.check((minutes) => minutes < 1440, 'must be before 24:00'),
-)
-const days = v.pipe(
-  v.array(v.picklist(WEEKDAYS, `must be one of ${WEEKDAYS.join(', ')}`)),
-  v.minLength(1, 'must name a day'),
-  v.check((names) => new Set(names).size === names.length, 'names a day twice'),
-)
-const isDate = (value: string): boolean => {
-  try {
-    return Temporal.PlainDate.from(value).toString() === value
-  } catch {
-    return false
-  }
-}
-const date = v.pipe(v.string(), v.check(isDate, 'must be a date like 2026-12-25'))
-const moment = v.pipe(
-  v.string(),
-  v.check((value) => {
-    const [, day = '', clock = '00:00'] = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d))?$/.exec(value) ?? []
-    return isDate(day) && v.is(time, clock)
-  }, 'must be a date or a time like 2026-12-18T00:00, in the timezone of the schedule'),
-)
-
-/** A span of the wall clock that does not run over midnight. */
-const rises = (span: { readonly from: ClockMinutes; readonly to: ClockMinutes }): boolean => span.from < span.to
-const RISES = 'must be after from: a span over midnight is written as two'
-
-const people = v.pipe(v.array(text), v.minLength(1, 'must name a person'))
-const every = v.optional(v.picklist(['slot', 'day', 'week']), 'slot')
-const shift = v.pipe(
-  v.strictObject({
-    from: startTime,
-    to: time,
-    rota: people,
-    every: v.optional(v.picklist(['slot', 'day', 'week']), 'day'),
-  }),
-  v.forward(
-    v.check((span) => rises(span), RISES),
-    ['to'],
-  ),
-)
-
-const window = v.pipe(
-  v.strictObject({
-    days: v.optional(days, ['mon', 'tue', 'wed', 'thu', 'fri']),
-    from: v.optional(startTime, '09:00'),
-    to: v.optional(time, '17:00'),
-  }),
-  v.forward(
-    v.check((span) => rises(span), RISES),
-    ['to'],
-  ),
-)
-
-const isZone = (zone: string): boolean => {
-  try {
-    Temporal.Instant.fromEpochMilliseconds(0).toZonedDateTimeISO(zone)
-    return true
-  } catch {
-    return false
-  }
-}
 
 const keys = v.strictObject({
   timezone: v.optional(v.pipe(v.string(), v.check(isZone, 'must be a time zone like Europe/Berlin')), 'UTC'),
