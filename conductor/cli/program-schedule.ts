@@ -1,5 +1,6 @@
 // Owns the command line of `conduct schedule`: today, what comes next, and what is to be said of the file.
-import { Argument, InvalidArgumentError } from 'commander'
+import { Argument } from 'commander'
+import { FleetError } from '#fleet/errors.ts'
 import { type Maker, type Moment, moment } from './program-evidence.ts'
 import { schedule } from './schedule.ts'
 
@@ -17,7 +18,8 @@ export function addSchedule({ program, verb, reading, duration, count }: Maker):
   verb('schedule', shown, (bench, options) => {
     const { at } = options as { at?: Moment }
     const [what, n] = shown.processedArgs as [string | undefined, number | undefined]
-    if (n !== undefined && what !== 'next') throw new InvalidArgumentError('Only next takes a number.')
+    if (n !== undefined && what !== 'next')
+      throw new FleetError('USAGE', `conduct schedule ${what} takes no number: next does`)
     const atMs = at === undefined ? bench.clock.now() : 'agoMs' in at ? bench.clock.now() - at.agoMs : at.ms
     return schedule(bench, { what: what === 'next' || what === 'check' ? what : 'day', count: n ?? NEXT, atMs })
   })

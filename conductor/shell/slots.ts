@@ -2,9 +2,10 @@
 //
 // For a daemon: hold the lease of the app, call `runSlots` beside the drive, and drive each rollout that `onDecided` is told of, with
 // `opening: openingOf(calendar().schedule, autoRings(route))` asked anew at each turn. `watchSchedule` gives `calendar`, `publications` of the adapters
-// `published`. test/support/slot-daemon.ts is such a daemon. A rollout begun
-// here stands in the ledger before `onDecided` is called, so one that nobody drives is found open by whoever leads next. Everything written is
-// fenced by the lease, and each slot is a key of CAS 0: two daemons decide a slot at most once, whatever they believe of the lease.
+// `published`. test/support/slot-daemon.ts is such a daemon.
+//
+// A rollout begun here stands in the ledger before `onDecided` is called, so one that nobody drives is found open by whoever leads next. Everything
+// written is fenced by the lease, and each slot is a key of CAS 0: two daemons decide a slot at most once, whatever they believe of the lease.
 import { autoRings, type Route } from '#conductor/core/route.ts'
 import type { Policy } from '#conductor/core/standing.ts'
 import type { Name } from '#fleet/build.ts'

@@ -34,6 +34,9 @@ test('schedule next names the slots to come, with their commanders, over a holid
   assert.equal(slots.length, 40)
   assert.deepEqual(new Set(slots.map(({ closed }: { closed: unknown }) => closed)), new Set([null]))
   assert.equal((await conduct('schedule', '7')).code, 2)
+  const check = await conduct('schedule', 'check', '7')
+  assert.equal(check.code, 2)
+  assert.match(check.stderr, /conduct schedule check takes no number: next does/)
 })
 
 test('schedule check explains the file and warns of what is hardly meant; a broken file is named with line and suggestion', async (t) => {
