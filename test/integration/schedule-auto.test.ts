@@ -94,3 +94,42 @@ test('a build goes to staging when it is published, at night too, and to product
   assert.equal(await slot('14:20'), 'fired b3')
   await runs(PRODUCTION, 'b3')
 })
+
+test('a rollout that is open when the hours end stands until they open: nobody swaps at night, and in the morning it goes on by itself', async (t) => {
+  const { url } = await startConsul(t)
+  const fleet = await conducting(t, { url, nodes: 2, config: { plan: [{ ring: PRODUCTION }] } })
+  const { client, ledger, locks } = fleet
+  const board = statusBoard(client, { app: APP })
+  const clock = new SetClock(Date.parse('2025-11-24T08:00:00Z'))
+  const schedule = await scheduled(FILE)
+  await until('nodes report', async () => (await board.roster(PRODUCTION, signal)).length === 2)
+  await fleet.publish('b1' as BuildId, { createdAt: '2025-11-24T07:00:00Z' })
+  for (const node of fleet.nodes) node.stalled = true
+  const turns: string[] = []
+  const daemon = await startSlotDaemon({
+    ...{ ledger, locks, board, catalog: catalog(client, { app: APP }), clock, rings: [PRODUCTION] },
+    route: { steps: [{ ring: PRODUCTION, progressSeconds: 0 }], slotMinutes: 40 },
+    calendar: () => ({ schedule, changedMs: null }),
+    onTurn: (codes) => void turns.push(codes.join()),
+  })
+  t.after(() => daemon.stop())
+  clock.set(Date.parse('2025-11-24T15:40:00Z'))
+  const cutoff = async () => {
+    const raw = await fleet.get(PRODUCTION)
+    return raw === null ? null : (JSON.parse(raw) as { build: string | null; cutoff: number })
+  }
+  await until('it stages', async () => (await cutoff())?.build === 'b1')
+  clock.set(Date.parse('2025-11-24T17:00:00Z'))
+  for (const node of fleet.nodes) node.stalled = false
+  await until('all have staged it', async () =>
+    (await board.roster(PRODUCTION, signal)).every(({ status }) => status.cold === 'b1'),
+  )
+  const seen = (await ledger.history(99, signal)).length
+  turns.length = 0
+  await until('it stands, and says so, turn after turn', () => turns.length >= 3)
+  assert.deepEqual(new Set(turns), new Set(['closed']))
+  assert.equal((await ledger.history(99, signal)).length, seen, 'nothing is written')
+  assert.equal((await cutoff())?.cutoff, 0)
+  clock.set(Date.parse('2025-11-25T09:00:00Z'))
+  await until('it is done', async () => (await ledger.view([PRODUCTION], signal)).rollout?.record.phase === 'done')
+})

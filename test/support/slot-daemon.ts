@@ -18,6 +18,8 @@ export interface SlotDaemonWorld {
   readonly required?: readonly string[]
   readonly calendar: () => Calendar
   readonly onDecided?: (decided: Decided) => void
+  /** Told at each turn of a drive what it waits for, as codes. */
+  readonly onTurn?: (codes: readonly string[]) => void
   readonly published?: (signal: AbortSignal) => AsyncIterable<unknown>
 }
 
@@ -42,7 +44,7 @@ export async function startSlotDaemon(world: SlotDaemonWorld): Promise<SlotDaemo
         ...{ app: APP, ledger, board, catalog, clock, lease, policy: POLICY, by: 'conduct', opening },
         deadlineMs: Number.POSITIVE_INFINITY,
         place: { dir: '/', env: {} },
-        onTurn: () => undefined,
+        onTurn: ({ because }) => world.onTurn?.(because.map(({ code }) => code)),
       },
       rings,
       stop.signal,
