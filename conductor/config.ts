@@ -48,6 +48,8 @@ const step = v.strictObject({
   progressSeconds: v.optional(seconds),
   silentNodes: v.optional(v.picklist(['wait', 'proceed'])),
   silentSeconds: v.optional(seconds),
+  /** Every build goes there when it is published, whatever the calendar says. */
+  autoRelease: v.optional(v.boolean()),
   maxUnavailable: v.optional(percent),
   failureBudget: v.optional(percent),
 })
@@ -100,6 +102,7 @@ export const conductSchema = v.strictObject({
   /** The time that a rollout has: a plan that takes longer by itself is refused. */
   slotMinutes: v.optional(v.pipe(seconds, v.minValue(1, 'must be at least 1')), 40),
   gates: v.optional(gatesSchema, []),
+  /** The file of the calendar, looked for beside this one. */
   schedule: v.optional(text),
   /** Checks that a build must have passed before it is released. */
   checks: v.optional(v.strictObject({ required: v.optional(v.array(text), []) })),
@@ -140,10 +143,4 @@ export const CUSTOMARY_RINGS = ['staging', 'dogfood', 'canary', 'production'] as
 export function configuredRings({ plan, rings }: ConductConfig): readonly Name[] | null {
   if (plan !== undefined) return [...new Set(plan.map((entry) => entry.ring))]
   return rings === undefined ? null : [...new Set(rings)]
-}
-
-/** Keys of the plan that this version reads but does not act on yet: a person must not believe that they protect. */
-export function unheeded(config: ConductConfig): readonly string[] {
-  const keys = [config.schedule !== undefined && 'schedule']
-  return keys.filter((key) => key !== false)
 }

@@ -15,6 +15,8 @@ import { createReporter, describeFailure, type Reporter } from '#conductor/cli/r
 import type { Bench, Output } from '#conductor/cli/world.ts'
 import { ERRORS, exitCodeOf, FleetError, isFleetError } from '#fleet/errors.ts'
 import type { Clock, Logger } from '#fleet/ports.ts'
+import { scheduleOf, scheduleSchema } from '#schedule/load.ts'
+import type { Schedule } from '#schedule/timetable.ts'
 import { type Common, type Invocation, parseCommandLine, type SimCommand } from './cli/program.ts'
 import { namedRings, readSettings, type Settings } from './cli/settings.ts'
 import { type ConductConfig, conductSchema } from './config.ts'
@@ -121,7 +123,7 @@ function benchOf(
   common: Common,
   world: World,
 ): Bench {
-  const { app, policy, route, gates, dir, unheeded, evidence } = settings
+  const { app, policy, route, gates, dir, evidence } = settings
   const by = common.by ?? world.user
   return {
     app,
@@ -137,8 +139,19 @@ function benchOf(
     by,
     holder: `${by}@${world.hostname}`,
     signal: world.signal,
-    unheeded,
+    schedule: scheduleFor(settings, world),
     evidence,
+  }
+}
+
+/** Read once, when first asked for: most verbs need no calendar. */
+function scheduleFor({ schedule: path }: Settings, { hostname, env }: World): Bench['schedule'] {
+  let read: Promise<Schedule | null> | null = null
+  const load = async () =>
+    path === null ? null : scheduleOf(readConfigFile(path, scheduleSchema, { hostname, env }), path)
+  return () => {
+    read ??= load()
+    return read
   }
 }
 

@@ -189,6 +189,7 @@ export const ERRORS = {
     title: 'A required check has not passed',
     fix: 'conduct check BUILD NAME passed',
   },
+  WINDOW_CLOSED: { kind: 'refused', title: 'Outside deploy hours', fix: 'conduct schedule next' },
   LINEAGE_BROKEN: {
     kind: 'refused',
     title: 'The build is not known to contain what runs now',

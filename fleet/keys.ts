@@ -29,6 +29,9 @@ export function keysOf(prefix: string, app: string) {
     },
     /** The number in the name of a history entry; null for any other name. */
     seqOf: (name: string) => (/^\d{12}$/.test(name) ? Number(name) : null),
+    /** What became of each slot, named by its instant. */
+    slots: `${base}/schedule/`,
+    slot: (at: string) => `${base}/schedule/${at}`,
     lease: `${base}/lease`,
     hold: `${base}/hold`,
   } as const

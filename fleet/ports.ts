@@ -4,6 +4,7 @@ import type { FleetError } from './errors.ts'
 import type { NodeStatus } from './node-status.ts'
 import type { Rollout } from './rollout.ts'
 import type { RosterNode } from './roster.ts'
+import type { SlotEntry } from './slot.ts'
 
 /** Time, as an argument. `now` is wall time for people and expiry; `monotonic` is for durations; both in milliseconds. */
 export interface Clock {
@@ -208,6 +209,7 @@ export type AsideKey =
   | { readonly kind: 'pin'; readonly ring: Name; readonly node: Name }
   | { readonly kind: 'node'; readonly ring: Name; readonly node: Name }
   | { readonly kind: 'build'; readonly build: BuildId }
+  | { readonly kind: 'slot'; readonly slot: string }
 
 /** Such a key as it stands. `raw` null: there is none, and `index` is 0. `held`: a living session holds it. */
 export interface AsideView {
@@ -271,6 +273,11 @@ export interface Ledger {
   finished(id: string, signal: AbortSignal): Promise<Rollout | null>
   /** Every ring that has keys, also one that no config names. */
   rings(signal: AbortSignal): Promise<readonly Name[]>
+  /**
+   * What became of the slots of a day in UTC (`2026-11-22`), in their order; null: of the newest day that has any. A slot is written as an
+   * `aside` of index 0, in the transaction of what it starts.
+   */
+  slots(day: string | null, signal: AbortSignal): Promise<readonly SlotEntry[]>
   /** Leaves a request for the lease holder; CAS 0. */
   ask(request: Request, signal: AbortSignal): Promise<void>
   /** Takes back a request that nobody answered. */

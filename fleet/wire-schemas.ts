@@ -3,6 +3,7 @@ import * as v from 'valibot'
 import { BUILD_ID, type BuildId, DIGEST, type Digest, NAME, type Name } from './build.ts'
 import { PHASES } from './node-status.ts'
 import { ROLLOUT_PHASES } from './rollout.ts'
+import { SLOT_NAME } from './slot.ts'
 import { ALL } from './target.ts'
 import { gateMark } from './wire-gates.ts'
 
@@ -180,6 +181,21 @@ export const requestSchema = v.object({
   by: line,
   expires: line,
   generations: v.record(v.string(), count),
+})
+export const slotSchema = v.object({
+  v: version,
+  app: name,
+  slot: v.pipe(line, v.regex(SLOT_NAME, 'must be an instant like 2026-11-22T17:00:00Z')),
+  outcome: v.picklist(['fired', 'skipped']),
+  code: line,
+  reason: line,
+  build: v.nullable(buildId),
+  rollout: v.nullable(line),
+  commander: v.optional(v.nullable(line), null),
+  by: line,
+  at: line,
+  timezone: v.optional(line, 'UTC'),
+  zoneTables: v.optional(v.nullable(line), null),
 })
 export const historySchema = v.object({
   v: version,

@@ -6,6 +6,7 @@ import { jsonLevels } from './json-levels.ts'
 import type { NodeStatus } from './node-status.ts'
 import type { CatalogEntry, HistoryEntry, LeaseNote, Pin, Request } from './ports.ts'
 import type { Rollout } from './rollout.ts'
+import type { SlotRecord } from './slot.ts'
 import { type BareOrder, readBare, type Target } from './target.ts'
 import {
   catalogSchema,
@@ -15,6 +16,7 @@ import {
   pinSchema,
   requestSchema,
   rolloutSchema,
+  slotSchema,
   statusSchema,
   targetSchema,
   WIRE_VERSION,
@@ -188,6 +190,12 @@ export function lineIn(raw: Uint8Array | null): readonly LineHold[] {
 }
 
 export const writeLine = (holds: readonly LineHold[]): Uint8Array => writeRecord({ holds }, 'the hold record')
+
+export function readSlot(raw: Uint8Array): SlotRecord {
+  return parseRecord(raw, slotSchema, 'a slot record', RECORD_CODES)
+}
+
+export const writeSlot = (record: SlotRecord): Uint8Array => writeRecord(record, 'the slot record')
 
 export function readHistoryEntry(raw: Uint8Array): HistoryEntry {
   return parseRecord(raw, historySchema, 'a history entry', RECORD_CODES)

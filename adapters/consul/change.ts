@@ -54,6 +54,8 @@ export function asideKey(keys: Keys, key: AsideKey): string {
       return keys.node(key.ring, key.node)
     case 'build':
       return keys.build(key.build)
+    case 'slot':
+      return keys.slot(key.slot)
   }
 }
 

@@ -7,6 +7,7 @@ import { asideKey, changeOf, emptyTarget } from './change.ts'
 import type { ConsulClient, Entry } from './client.ts'
 import { commitFenced } from './fenced.ts'
 import { historyOf } from './history.ts'
+import { slotsOf } from './slots.ts'
 
 /** The ledger of `app`. */
 export function ledger(client: ConsulClient, options: { readonly app: string }): Ledger {
@@ -102,6 +103,8 @@ export function ledger(client: ConsulClient, options: { readonly app: string }):
       const names = await client.names(keys.app, signal, '/')
       return names.flatMap((name) => keys.ringOf(name) ?? [])
     },
+
+    slots: (day, signal) => slotsOf(client, app, day, signal),
 
     async ask(request, signal) {
       const key = keys.request(request.id)

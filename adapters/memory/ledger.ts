@@ -5,7 +5,7 @@ import type { Name } from '#fleet/build.ts'
 import { FleetError, isFleetError } from '#fleet/errors.ts'
 import { DEFAULT_PREFIX, keysOf } from '#fleet/keys.ts'
 import type { Clock, Ledger, LedgerView } from '#fleet/ports.ts'
-import { readHistoryEntry, readRequest, readRollout, writeRequest } from '#fleet/wire.ts'
+import { readHistoryEntry, readRequest, readRollout, readSlot, writeRequest } from '#fleet/wire.ts'
 import { begin, type KeyRecord, type Records } from './records.ts'
 
 /** The ledger of `app`. @param options.clock stamps the records that `init` writes */
@@ -88,6 +88,20 @@ export function memoryLedger(records: Records, options: { readonly app: string; 
     async rings(signal) {
       begin(signal)
       return [...new Set(records.list(keys.app).flatMap(({ key }) => keys.ringOf(key) ?? []))]
+    },
+
+    async slots(day, signal) {
+      begin(signal)
+      const of =
+        day ??
+        records
+          .list(keys.slots)
+          .at(-1)
+          ?.key.slice(keys.slots.length, keys.slots.length + 10)
+      const found = of === undefined ? [] : records.list(`${keys.slots}${of}T`)
+      return found.map(({ key, value }) => {
+        return { slot: key.slice(keys.slots.length), record: readable(() => readSlot(value))[0] ?? null }
+      })
     },
 
     async ask(request, signal) {

@@ -131,6 +131,8 @@ export function sentenceOf({ event, facts }: HistoryEntry): string {
       return `the target of ${fact('ring')} ${orphaned(facts)}; noticed by ${fact('noticedBy')}`
     case 'pruned':
       return `pruned ${fact('builds')}${reasonOf(facts.reason)}`
+    case 'slot-skipped':
+      return `the slot of ${fact('slot')} began nothing: ${fact('reason')}`
     case 'after-rollout':
       return `ran the command after ${fact('rollout')}: ${fact('said')}`
     default:

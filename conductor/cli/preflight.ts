@@ -1,10 +1,11 @@
 // Owns the pre-flight of `conduct release`: asks, says what there was nothing to look at, and refuses by name.
-import { EMERGENCY, type Finding, FORCEABLE, obstacles, preflight, unknownForce } from '#conductor/core/preflight.ts'
+import { EMERGENCY, type Finding, FORCEABLE, obstacles, unknownForce } from '#conductor/core/preflight.ts'
 import type { Beginning } from '#conductor/core/reduce.ts'
 import { type Observation, ringOf } from '#conductor/shell/observe.ts'
-import { askAncestry, askStore } from '#conductor/shell/preflight.ts'
+import { examine } from '#conductor/shell/preflight.ts'
 import { FleetError, isFleetError } from '#fleet/errors.ts'
 import type { BuildStore, CatalogEntry } from '#fleet/ports.ts'
+import { closureOf } from './calendar.ts'
 import { plain } from './reporter.ts'
 import { listed } from './words.ts'
 import type { Bench } from './world.ts'
@@ -49,16 +50,11 @@ export async function lookAhead(
   const { observed, builds } = seen
   const entry = builds.find((known) => known.build === build)
   if (entry === undefined) throw new FleetError('BUILD_UNKNOWN', `${build} is not in the catalog of ${bench.app}`)
-  const backs = new Set(Object.values(fallbacks).map((ref) => ref?.build))
-  const running = builds.filter(({ build }) => backs.has(build))
-  const store = await storeOf(bench)
-  const [objects, ancestry] = await Promise.all([
-    store === null ? null : askStore(store, entry.build, signal),
-    askAncestry(evidence.checkout, entry, running, signal),
-  ])
   const views = rings.map((ring) => ringOf(observed, ring))
-  const { required } = evidence
-  return preflight({ entry, required, rings: views, builds, fallbacks, store: objects, ancestry })
+  const [store, closure] = await Promise.all([storeOf(bench), closureOf(bench)])
+  const { required, checkout } = evidence
+  const asked = { entry, fallbacks, rings: views, builds, required, checkout, store }
+  return examine({ ...asked, ...(closure !== undefined && { closure }) }, signal)
 }
 
 async function storeOf({ ports }: Bench): Promise<BuildStore | null> {

@@ -125,10 +125,10 @@ function addHistory({ program, verb, reading, count, duration, buildId }: Maker)
   verb('audit', verified, (bench, options) => auditVerify(bench, { anchor: text(options.anchor) }))
 }
 
-type Moment = { readonly ms: number } | { readonly agoMs: number }
+export type Moment = { readonly ms: number } | { readonly agoMs: number }
 
 /** A time, or how long ago. A time without a zone is in UTC, as everything that the history prints. */
-function moment(duration: (text: string) => number): (text: string) => Moment {
+export function moment(duration: (text: string) => number): (text: string) => Moment {
   return (given) => {
     if (/^\d{1,9}(ms|s|m|h)$/.test(given)) return { agoMs: duration(given) }
     const [, day = '', time = '00:00', zone = 'Z'] =

@@ -4,6 +4,7 @@ import { isBuildId } from '#fleet/build.ts'
 import { isRolloutId } from './lease.ts'
 import { plan } from './plan.ts'
 import { addEvidence } from './program-evidence.ts'
+import { addSchedule } from './program-schedule.ts'
 import { registerShows } from './program-shows.ts'
 import { registerVerbs } from './program-verbs.ts'
 import { publish } from './publish.ts'
@@ -239,9 +240,12 @@ function createProgram(invoke: (invocation: Invocation) => void, streams: Output
   const explained = reading(program.command('why'))
     .argument('[node]', 'a node (default: the rollout, and every ring and node that stands or waits)')
     .description('say why it stands or waits: one reason, its evidence, what happens next and when, what to type')
-  verb('why', explained, (bench, _options, [node]) => why(bench, { node: node ?? null }))
+    .option('--slot <time>', 'a slot by its instant, like 2026-11-22T17:00:00Z: what became of it')
+  verb('why', explained, (bench, options, [node]) => why(bench, { node: node ?? null, slot: text(options.slot) }))
 
-  addEvidence({ program, verb, reading, changing, count, duration, buildId, append })
+  const maker = { program, verb, reading, changing, count, duration, buildId, append }
+  addEvidence(maker)
+  addSchedule(maker)
 
   registerShows(program, invoke, count)
   program.addHelpText('after', EXIT_CODES)

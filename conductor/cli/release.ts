@@ -2,12 +2,13 @@
 
 import type { GateReader } from '#conductor/core/gates.ts'
 import { pictureOf, type RingPicture } from '#conductor/core/picture.ts'
-import { beginRollout } from '#conductor/core/reduce.ts'
+import { ALWAYS_OPEN } from '#conductor/core/plan.ts'
+import { beginDeed } from '#conductor/shell/begin.ts'
 import { evaluator } from '#conductor/shell/evaluate.ts'
 import { execute, tell } from '#conductor/shell/execute.ts'
 import { gateReader } from '#conductor/shell/gates.ts'
 import { pastFigures } from '#conductor/shell/past.ts'
-import { type Driven, drive } from '#conductor/shell/reconcile.ts'
+import { type Driven, type Driving, drive } from '#conductor/shell/reconcile.ts'
 import type { Name } from '#fleet/build.ts'
 import { formatDuration } from '#fleet/duration.ts'
 import { FleetError, isFleetError } from '#fleet/errors.ts'
@@ -15,6 +16,7 @@ import type { Lease } from '#fleet/ports.ts'
 import type { Rollout } from '#fleet/rollout.ts'
 import { payAfter, payOwed } from './after.ts'
 import { already } from './already.ts'
+import { openingFor } from './calendar.ts'
 import { type Decided, decide, guardRestart, guardRoute, type ReleaseOptions, wishOf } from './deciding.ts'
 import { dryRun } from './dry-release.ts'
 import { conclude, endOfRelease } from './ending.ts'
@@ -27,6 +29,8 @@ import { namingTaker, takeOver } from './take-over.ts'
 import { listed } from './words.ts'
 import type { Bench } from './world.ts'
 
+const always = () => ALWAYS_OPEN
+
 export async function release(bench: Bench, options: ReleaseOptions): Promise<number> {
   if (options.wait !== true || options.dryRun) return releaseNow(bench, options)
   return queued(bench, options.build, options.timeoutMs, (timeoutMs) => releaseNow(bench, { ...options, timeoutMs }))
@@ -34,10 +38,9 @@ export async function release(bench: Bench, options: ReleaseOptions): Promise<nu
 
 async function releaseNow(bench: Bench, options: ReleaseOptions): Promise<number> {
   const { report, signal, clock } = bench
-  if (bench.unheeded.length > 0) {
-    report.say(`Note: this version does not act on ${listed(bench.unheeded, 8)} of the config.`)
-  }
   checkBypass(options, bench)
+  // The way back asks no calendar, so a broken one does not stop it.
+  const opening = options.back === true ? always : await openingFor(bench)
   const wish = wishOf(bench, options, options.id ?? rolloutId(clock))
   const first = await decide(bench, options, wish).catch(async (error: unknown) => {
     if (isFleetError(error, 'ORPHAN_WRITE') && !options.dryRun) await noteOrphans(bench)
@@ -58,7 +61,7 @@ async function releaseNow(bench: Bench, options: ReleaseOptions): Promise<number
     start.kind === 'resume' ? await resume(bench, lease, start) : await begin(bench, lease, start, options.emergency)
   announce(bench, rollout, start.kind === 'resume')
   const progress = new Progress(report, clock, `Releasing ${rollout.build}`)
-  const driven = await driveTo(bench, lease, rollout, progress, options).catch(async (error: unknown) => {
+  const driven = await driveTo(bench, lease, rollout, progress, options, opening).catch(async (error: unknown) => {
     if (signal.aborted) return null
     throw await namingTaker(error, bench)
   })
@@ -95,16 +98,9 @@ async function begin(
   emergency: boolean,
 ): Promise<Rollout> {
   const { ports, by, signal } = bench
-  const { beginning, takesUp: events, observed } = start
-  const rollout = beginRollout(beginning)
-  const { at, id, build, reason, stages, forced = [], supersedes = null } = beginning
-  const rings = [...new Set(stages.map(({ ring }) => ring))].join(', ')
-  const past = forced.length === 0 ? {} : { forced: forced.join(', '), emergency }
-  const begun = { rollout: id, build, rings, stages: stages.length, reason }
-  const facts = { ...begun, ...past, ...(supersedes !== null && { supersedes }) }
-  const told = [{ at, by, event: 'release-begun', facts }, ...tell(rollout, events, by, at)]
-  const world = { ledger: ports.ledger, lease }
-  return (await execute(world, observed.ledger, { rollout, events, told, answered: [] }, signal)) ?? rollout
+  const past = (start.beginning.forced ?? []).length === 0 ? {} : { emergency }
+  const deed = beginDeed(start, by, past)
+  return (await execute({ ledger: ports.ledger, lease }, start.observed.ledger, deed, signal)) ?? deed.rollout
 }
 
 async function resume(bench: Bench, lease: Lease, start: Extract<Decided, { kind: 'resume' }>): Promise<Rollout> {
@@ -128,11 +124,13 @@ function driveTo(
   rollout: Rollout,
   progress: Progress,
   options: ReleaseOptions,
+  opening: NonNullable<Driving['opening']>,
 ): Promise<Driven> {
   const { app, ports, clock, policy, by, signal, place } = bench
   const rings = [...new Set([...bench.rings, ...(Object.keys(rollout.fallbacks) as Name[])])]
   const driving = {
     ...ports,
+    opening,
     app,
     clock,
     lease,

@@ -12,6 +12,7 @@ import type { CatalogEntry, Lease } from '#fleet/ports.ts'
 import type { Rollout } from '#fleet/rollout.ts'
 import { payAfter } from './after.ts'
 import { askDriver } from './ask.ts'
+import { sayUnasked } from './calendar.ts'
 import { conclude, type Ending, endOfRollback } from './ending.ts'
 import { follow } from './follow.ts'
 import { leaseNote, rolloutId } from './lease.ts'
@@ -59,6 +60,7 @@ export async function bringBack(bench: Bench, options: RollbackOptions): Promise
   const start = decide(bench, options, facts, id)
   if (start.kind === 'already') return { exit: 0, lines: [`${start.message}. Nothing was written.`] }
   for (const line of previewLines(bench, start, facts)) report.say(line)
+  await sayUnasked(bench)
   const progress = new Progress(report, clock, 'Rolling back')
   const lease = await reach(bench, options, start)
   if (lease === null) return accompany(bench, options, progress)

@@ -7,7 +7,6 @@ import {
   configuredRings,
   type EvidenceSettings,
   evidenceSettings,
-  unheeded,
 } from '#conductor/config.ts'
 import type { Gate } from '#conductor/core/gates.ts'
 import { limitsOf, type Route, SLACK, type Step } from '#conductor/core/route.ts'
@@ -30,7 +29,8 @@ export interface Settings {
   readonly gates: readonly Gate[]
   /** Where commands of the config are looked for: the folder of the config file, or that of whoever typed. */
   readonly dir: string
-  readonly unheeded: readonly string[]
+  /** The schedule file; null: the app has no calendar. */
+  readonly schedule: string | null
   readonly evidence: EvidenceSettings
 }
 
@@ -76,7 +76,8 @@ export function readSettings(common: Common, place: Place, read: (path: string |
     route,
     gates: config.gates,
     dir: path === null ? place.cwd : dirname(path),
-    unheeded: unheeded(config),
+    schedule:
+      config.schedule === undefined ? null : resolve(path === null ? place.cwd : dirname(path), config.schedule),
     evidence: evidenceSettings(config),
   }
 }

@@ -5,6 +5,7 @@ import { type Observation, observe } from '#conductor/shell/observe.ts'
 import type { Name } from '#fleet/build.ts'
 import { formatBytes } from '#fleet/duration.ts'
 import type { CatalogEntry } from '#fleet/ports.ts'
+import { openingSeen } from './calendar.ts'
 import { renderPicture } from './render.ts'
 import { plain } from './reporter.ts'
 import { ageOf, columns, counted, listed } from './words.ts'
@@ -82,8 +83,9 @@ export async function look(bench: Bench): Promise<{ picture: Picture; observed: 
   const [lease, catalog] = await Promise.all([ports.locks.holder(signal), ports.catalog.list(signal)])
   const views = rings.flatMap((ring) => observed.fleet.rings[ring] ?? [])
   const { fleet, rollout } = observed
+  const opening = await openingSeen(bench)
   return {
-    picture: pictureOf({ app, rings: views, fleet, rollout, lease, builds: catalog, now: clock.now() }),
+    picture: pictureOf({ app, rings: views, fleet, rollout, lease, builds: catalog, now: clock.now(), opening }),
     observed,
   }
 }

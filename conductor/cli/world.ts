@@ -7,6 +7,7 @@ import type { Policy } from '#conductor/core/standing.ts'
 import type { Place, Sources } from '#conductor/shell/evaluate.ts'
 import type { Name } from '#fleet/build.ts'
 import type { BuildStore, Catalog, Clock, Ledger, Locks, StatusBoard } from '#fleet/ports.ts'
+import type { Schedule } from '#schedule/timetable.ts'
 import type { Reporter } from './reporter.ts'
 
 /** A stream to write to, and whether a person watches it. */
@@ -48,7 +49,7 @@ export interface Bench {
   readonly holder: string
   /** Aborts when the person presses Ctrl-C. */
   readonly signal: AbortSignal
-  /** Keys of the config that are read and not obeyed yet. */
-  readonly unheeded: readonly string[]
+  /** The calendar, read when first asked for; null: there is none. @throws FleetError `CONFIG_MISSING` · `CONFIG_INVALID` */
+  schedule(): Promise<Schedule | null>
   readonly evidence: EvidenceSettings
 }

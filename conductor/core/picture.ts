@@ -10,7 +10,7 @@ import type { Target } from '#fleet/target.ts'
 import { isAbandoned } from './abandoned.ts'
 import { type Force, forceIn, isForeign, isRegressed } from './force.ts'
 import { describeStanding } from './ownership.ts'
-import { ALWAYS_OPEN, plan } from './plan.ts'
+import { ALWAYS_OPEN, type Opening, plan } from './plan.ts'
 import { isSoaking } from './progress.ts'
 import { isOver } from './reduce.ts'
 import { soakLeftMs } from './settling.ts'
@@ -118,6 +118,8 @@ export interface Seen {
   readonly builds: readonly CatalogEntry[]
   /** Milliseconds since 1970. */
   readonly now: number
+  /** Whether the calendar lets a rollout go on; left out: always. */
+  readonly opening?: (rollout: Rollout, nowMs: number) => Opening
 }
 
 export function pictureOf(seen: Seen): Picture {
@@ -276,7 +278,7 @@ function soakOf(rollout: Rollout, now: number): Omit<StagePicture, 'index' | 'of
 }
 
 /** What `plan` says of it, and whether anybody is there to do it. */
-function becauseOf(rollout: Rollout, { fleet, lease, now }: Seen): readonly Because[] {
+function becauseOf(rollout: Rollout, { fleet, lease, now, opening = () => ALWAYS_OPEN }: Seen): readonly Because[] {
   if (isOver(rollout)) {
     const left = Object.values(fleet.rings).filter((view) => isAbandoned(view, rollout))
     if (left.length === 0) return []
@@ -286,7 +288,7 @@ function becauseOf(rollout: Rollout, { fleet, lease, now }: Seen): readonly Beca
   }
   const known = [...rollout.stages.map(({ ring }) => ring), ...Object.keys(rollout.marks ?? {})]
   if (known.some((ring) => fleet.rings[ring] === undefined)) return []
-  const { because } = plan(rollout, fleet, { verdicts: rollout.verdicts ?? [] }, ALWAYS_OPEN, now)
+  const { because } = plan(rollout, fleet, { verdicts: rollout.verdicts ?? [] }, opening(rollout, now), now)
   if (lease !== null) return because
   const verb = rollout.phase === 'recalling' ? 'conduct rollback' : `conduct release ${rollout.build}`
   return [{ code: 'no-driver', message: `nobody drives this rollout: ${verb} goes on with it` }, ...because]

@@ -20,6 +20,8 @@ export interface PreflightFacts {
   /** Null: no store is configured. */
   readonly store: { readonly artifact: ObjectAnswer; readonly manifest: ObjectAnswer } | null
   readonly ancestry: readonly Ancestry[]
+  /** What closes the calendar now; null: it is open; left out: none is to be asked. */
+  readonly closure?: { readonly message: string } | null
 }
 
 /** `note`: there was nothing to look at, and it is said. */
@@ -54,6 +56,7 @@ export function preflight(facts: PreflightFacts): readonly Finding[] {
     stored(facts),
     previous(facts),
     lineage(facts),
+    ...windows(facts),
   ]
 }
 
@@ -121,6 +124,12 @@ function previous({ rings, builds, fallbacks, entry }: PreflightFacts): Finding 
     return note('previous', `nothing to go back to in ${first.join(', ')}: nothing ran there before`)
   const backs = [...new Set(Object.values(fallbacks).flatMap((ref) => ref?.build ?? []))]
   return pass('previous', `the way back leads to ${backs.join(', ')}`)
+}
+
+/** The calendar is asked for now, not for when the release was planned. */
+function windows({ closure }: PreflightFacts): readonly Finding[] {
+  if (closure === undefined) return []
+  return [closure === null ? pass('windows', 'deploy hours') : refuse('windows', 'WINDOW_CLOSED', closure.message)]
 }
 
 function knows(builds: readonly CatalogEntry[], build: string): boolean {

@@ -20,6 +20,7 @@ export interface Step {
   readonly progressSeconds?: number | undefined
   readonly silentNodes?: 'wait' | 'proceed' | undefined
   readonly silentSeconds?: number | undefined
+  readonly autoRelease?: boolean | undefined
   readonly maxUnavailable?: number | undefined
   readonly failureBudget?: number | undefined
 }
@@ -75,6 +76,11 @@ function stagesOfStep(step: Step): readonly Stage[] {
     const manual = approval === 'manual' && index === shares.length - 1
     return { ...each, share, ...(manual && { approval }) }
   })
+}
+
+/** Rings to which every build goes when it is published: no calendar is asked there. */
+export function autoRings({ steps }: Route): readonly Name[] {
+  return [...new Set(steps.filter(({ autoRelease }) => autoRelease === true).map(({ ring }) => ring))]
 }
 
 /** When each ring is staged at the earliest. */

@@ -4,7 +4,7 @@ import { goesPast } from '#conductor/core/bypass.ts'
 import { execution } from '#conductor/core/execution.ts'
 import type { GateReader } from '#conductor/core/gates.ts'
 import { PAUSED } from '#conductor/core/legality.ts'
-import { ALWAYS_OPEN, type Plan, plan } from '#conductor/core/plan.ts'
+import { ALWAYS_OPEN, type Opening, type Plan, plan } from '#conductor/core/plan.ts'
 import { isOver, type RolloutEvent } from '#conductor/core/reduce.ts'
 import type { Policy } from '#conductor/core/standing.ts'
 import type { Name } from '#fleet/build.ts'
@@ -35,6 +35,8 @@ export interface Driving {
   readonly place: Place
   /** The gates of the stages; left out, nothing is asked. */
   readonly gates?: GateReader | null
+  /** Whether the calendar lets a rollout go on; left out: always. */
+  readonly opening?: (rollout: Rollout, nowMs: number) => Opening
   /** Called after every look and every write. */
   readonly onTurn: (turn: Turn) => void
 }
@@ -134,7 +136,8 @@ async function turn(driving: Driving, rings: readonly Name[], beside: Beside, si
 
   const gating = goesPast(rollout, 'gates') ? null : beside.gating
   const gated = (await gating?.look(rollout, observed.fleet, now, signal)) ?? UNGATED
-  const next = plan(rollout, observed.fleet, gated.signals, ALWAYS_OPEN, now)
+  const opening = driving.opening?.(rollout, now) ?? ALWAYS_OPEN
+  const next = plan(rollout, observed.fleet, gated.signals, opening, now)
   const smoked = next.action.type === 'smoke' ? smoke.look(rollout) : null
   if (next.action.type !== 'smoke') smoke.stop()
   const done = smoked === null ? execution(observed.fleet, next.action, at) : [smoked]

@@ -4,8 +4,8 @@ import { test } from 'node:test'
 import { codeOf, production, type Source } from '#test/support/source.ts'
 
 const PURE = /^(fleet|schedule|puller\/core|conductor\/core)\//
-/** Reads files and knows the zone: the only one of `schedule` that may. */
-const LOADER = 'schedule/load.ts'
+/** Bring the schedule in from outside: the only ones of `schedule` that may. */
+const LOADERS = /^schedule\/load(-\w+)?\.ts$/
 /** The door to real time and chance. */
 const CLOCK = 'adapters/runtime/clock.ts'
 
@@ -39,7 +39,7 @@ function found({ path, code }: Source, banned: readonly RegExp[]): readonly stri
 }
 
 test('fleet, schedule and every core are free of time, chance, timers, process, console and fetch', () => {
-  const pure = production().filter(({ path }) => PURE.test(path) && path !== LOADER)
+  const pure = production().filter(({ path }) => PURE.test(path) && !LOADERS.test(path))
   assert.ok(pure.length > 10, 'the pure files were found')
   assert.deepEqual(
     pure.flatMap((source) => found(source, [...TIME_AND_CHANCE, ...WORLD])),

@@ -5,6 +5,7 @@ import { parseConfig } from '#adapters/runtime/config-file.ts'
 import { conductSchema } from '#conductor/config.ts'
 import { prestageOf, SLACK, type Step, stagesOf } from '#conductor/core/route.ts'
 import { pullerSchema } from '#puller/config.ts'
+import { scheduleSchema } from '#schedule/load.ts'
 import { readText } from '#test/support/source.ts'
 
 const world = { hostname: 'web-7', env: {} }
@@ -53,4 +54,15 @@ test('the sample of the conductor is valid, names every key, and shows the defau
   }
   assert.deepEqual(stages(plan ?? []), stages(SLACK), 'the plan that counts without one')
   assert.deepEqual(rest, defaults)
+})
+
+test('the sample of the schedule is valid, names every key, and shows the defaults', () => {
+  const text = readText('docs/samples/schedule.yaml')
+  const sample = parseConfig(text, 'schedule.yaml', scheduleSchema, world)
+  const missing = keysOf(scheduleSchema).filter((key) => !new RegExp(`\\b${key}\\b`).test(text))
+  assert.deepEqual(missing, [])
+  assert.ok(keysOf(scheduleSchema).includes('graceSeconds'))
+  const defaults = parseConfig('', 'least.yaml', scheduleSchema, world)
+  assert.deepEqual({ ...sample, deploysPerDay: undefined }, { ...defaults, deploysPerDay: undefined })
+  assert.equal(sample.deploysPerDay, 12)
 })

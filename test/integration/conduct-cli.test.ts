@@ -67,7 +67,7 @@ test('without a config and without --app it says what is missing; a config error
   assert.match((await run(['status'], {}, dir).end).stderr, /hotcold\.yaml:2: "maxUnavailable": must be 0% to 100%/)
 })
 
-test('the whole sample config of the protocol is read, and what is not acted on yet is said', async (t) => {
+test('the whole sample config of the protocol is read, and a schedule that is not there is said', async (t) => {
   const dir = await tmp(t, 'conduct')
   const agent = await startAgent()
   t.after(() => agent.close())
@@ -90,8 +90,8 @@ schedule: schedule.yaml
   assert.equal(created.stdout, 'Created web/staging and web/production.\n')
   assert.match((await run(['init'], {}, dir).end).stdout, /are there already: nothing was changed/)
   const released = await run(['release'], {}, dir).end
-  assert.equal(released.code, 3)
-  assert.match(released.stderr, /does not act on schedule of the config/)
+  assert.equal(released.code, 2)
+  assert.match(released.stderr, /there is no config file .*schedule\.yaml/)
 })
 
 test('a Consul that is away is exit 4, and so is a proxy that answers with a page', async (t) => {

@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { NODE_REASONS } from '#conductor/core/node-reasons.ts'
 import { type ReasonSpec, RING_REASONS, ROLLOUT_REASONS } from '#conductor/core/reasons.ts'
+import { SLOT_REASONS } from '#conductor/core/slot-reasons.ts'
 import { PROJECT } from './source.ts'
 
 export const WHY_DOC = 'docs/why.md'
@@ -26,7 +27,7 @@ export function whyDoc(): string {
   return [
     '# Why it stands or waits',
     '',
-    'Printed from `conductor/core/reasons.ts` and `conductor/core/node-reasons.ts` by `npm run docs`: do not edit.',
+    'Printed from `conductor/core/reasons.ts`, `node-reasons.ts` and `slot-reasons.ts` by `npm run docs`: do not edit.',
     '',
     '`conduct why` gives one reason for the rollout, and for every ring and node that stands or waits: its code, the facts it was told from,',
     'what happens next, when, and what to type. `conduct why NODE` tells of one node. `--json` gives the same as one document, with every',
@@ -52,6 +53,12 @@ export function whyDoc(): string {
     'Waived before silent, silent before refusing, refusing before troubles, troubles before the phase it is in.',
     '',
     ...rows(NODE_REASONS),
+    '## A slot',
+    '',
+    'Told of the last slot where it began nothing and nothing is being rolled out; `conduct why --slot TIME` tells of any. Calendar before an open',
+    'rollout, that before holds, holds before builds.',
+    '',
+    ...rows(SLOT_REASONS),
   ].join('\n')
 }
 

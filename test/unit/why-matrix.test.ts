@@ -5,6 +5,7 @@ import { parseCommandLine } from '#conductor/cli/program.ts'
 import type { Why } from '#conductor/core/case.ts'
 import { NODE_REASONS } from '#conductor/core/node-reasons.ts'
 import { RING_REASONS, ROLLOUT_REASONS } from '#conductor/core/reasons.ts'
+import { SLOT_REASONS } from '#conductor/core/slot-reasons.ts'
 import { whysOf } from '#conductor/core/why.ts'
 import { ERRORS } from '#fleet/errors.ts'
 import { filesMatching, readText } from '#test/support/source.ts'
@@ -60,8 +61,8 @@ test('why: every code that plan can give as because, hold or cause is in the tab
   for (const code of ['soaking', 'cap-reached', 'gate-failed', 'progress-deadline', 'smoke-not-run']) {
     assert.ok(codes.includes(code), `${code} is found`)
   }
-  // Of a ring's key, which has a table of its own.
-  const known = new Set([...Object.keys(ROLLOUT_REASONS), 'bare-order'])
+  // Of a ring's key and of a slot, which have tables of their own.
+  const known = new Set([...Object.keys(ROLLOUT_REASONS), ...Object.keys(SLOT_REASONS), 'bare-order'])
   assert.deepEqual(
     codes.filter((code) => !known.has(code)),
     [],
@@ -72,7 +73,7 @@ test('why: what to type names only verbs that there are, and codes of nodes are 
   const help: string[] = []
   parseCommandLine(['--help'], { writeOut: (text) => void help.push(text) })
   const verbs = [...help.join('').matchAll(/^ {2}([a-z]+) /gm)].map(([, verb]) => verb)
-  const specs = [ROLLOUT_REASONS, RING_REASONS, NODE_REASONS].flatMap((table) => Object.values(table))
+  const specs = [ROLLOUT_REASONS, RING_REASONS, NODE_REASONS, SLOT_REASONS].flatMap((table) => Object.values(table))
   const named = specs.flatMap(({ command }) => [...command.matchAll(/\bconduct ([a-z]+)/g)].map(([, verb]) => verb))
   assert.ok(named.length > 40)
   assert.deepEqual(
