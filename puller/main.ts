@@ -13,6 +13,7 @@ import { readConfigFile } from '#adapters/runtime/config-file.ts'
 import { createLogger } from '#adapters/runtime/logger.ts'
 import { giveMemoryBack } from '#adapters/runtime/memory.ts'
 import { listenForShutdown } from '#adapters/runtime/shutdown.ts'
+import { openSupervisor } from '#adapters/runtime/supervisor.ts'
 import { watchFolder } from '#adapters/runtime/watch.ts'
 import { openStore } from '#adapters/store.ts'
 import { exitCodeOf, FleetError, isFleetError } from '#fleet/errors.ts'
@@ -22,6 +23,7 @@ import { defined, type PullerConfig, pullerSchema } from './config.ts'
 import { rollbackTo } from './core/machine.ts'
 import { statusOf } from './core/report.ts'
 import { createMetrics, type PullerMetrics } from './metrics.ts'
+import { becomeOwner, ownerOfRoot } from './shell/belongs.ts'
 import { type Call, complaint, parseCall, USAGE, type Verb } from './shell/call.ts'
 import { nothingToGoBackTo, type Verified, verifyTrees } from './shell/commands.ts'
 import { askControl, listenOn } from './shell/listen.ts'
@@ -98,12 +100,15 @@ async function run(config: PullerConfig): Promise<number> {
   using shutdown = listenForShutdown()
   const { app, ring, node } = config
   const log = createLogger({ level: config.log.level, name: 'puller' })
+  const supervisor = openSupervisor(process.env, { clock: systemClock, log })
+  shutdown.signal.addEventListener('abort', () => void supervisor.stopping(), { once: true })
   const metrics = createMetrics()
   const store = await openStore({ ...defined(config.store), mustExist: true }, { clock: systemClock, log })
   const trees = await openRoot(config, log, store)
   let clean = false
   const { client, maintenance } = consulOf(config, log, metrics)
   let running: RunningNode | null = null
+  const ended = new AbortController()
   const { metrics: door } = config
   const listening =
     door &&
@@ -125,6 +130,9 @@ async function run(config: PullerConfig): Promise<number> {
     const found = await resume(world, options.reader, shutdown.signal)
     await runNode(options, world, found, shutdown.signal, (ready) => {
       running = ready
+      void supervisor.ready(`follows ${app}/${ring}`)
+      // Until the end, not until the stop: to finish what was begun may take longer than the watchdog waits.
+      void supervisor.watch(() => whereItStands(config.root), ended.signal)
     })
     clean = true
     log.info('puller stopped', {})
@@ -134,11 +142,23 @@ async function run(config: PullerConfig): Promise<number> {
     log.error('puller ends because of an error', { error })
     throw error
   } finally {
+    ended.abort(new Error('the puller ends'))
     await listening?.close()
     client.close()
     await trees.close(clean)
   }
 }
+
+/** Asks this very puller by its own socket, as an operator would. @throws FleetError when it does not answer */
+async function whereItStands(root: string): Promise<string> {
+  const reply = await askControl(root, 'GET', '/status', OWN_ANSWER_MS)
+  if (reply === null) throw new FleetError('ROOT_TAKEN', 'the puller does not listen on its own socket')
+  const { phase, hot, generation } = reply.body as NodeStatus
+  return `${phase}, runs ${hot ?? 'nothing'}, ${generation < 0 ? 'no order yet' : `generation ${generation}`}`
+}
+
+/** A puller that is well answers within milliseconds. */
+const OWN_ANSWER_MS = 5_000
 
 function doorOf(metrics: PullerMetrics, running: () => RunningNode | null) {
   return async (_method: string, path: string) => {
@@ -172,6 +192,7 @@ async function withRoot<result>(
   config: PullerConfig,
   work: (config: PullerConfig, trees: Trees, log: Logger) => Promise<result>,
 ): Promise<result> {
+  becomeOwner(ownerOfRoot(config.root))
   const log = createLogger({ level: 'warn', name: 'puller', fd: 2 })
   const store = await openStore({ ...defined(config.store), mustExist: true }, { clock: systemClock, log })
   const trees = await openRoot(config, log, store)
