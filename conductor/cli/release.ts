@@ -100,8 +100,10 @@ async function begin(
   const { at, id, build, reason, stages, forced = [], supersedes = null } = beginning
   const rings = [...new Set(stages.map(({ ring }) => ring))].join(', ')
   const past = forced.length === 0 ? {} : { forced: forced.join(', '), emergency }
+  // To an older build by name: no deploy, for whoever counts them.
+  const back = beginning.back === true ? { back: true } : {}
   const begun = { rollout: id, build, rings, stages: stages.length, reason }
-  const facts = { ...begun, ...past, ...(supersedes !== null && { supersedes }) }
+  const facts = { ...begun, ...past, ...back, ...(supersedes !== null && { supersedes }) }
   const told = [{ at, by, event: 'release-begun', facts }, ...tell(rollout, events, by, at)]
   const world = { ledger: ports.ledger, lease }
   return (await execute(world, observed.ledger, { rollout, events, told, answered: [] }, signal)) ?? rollout
