@@ -117,8 +117,14 @@ function ordered(hearing: Hearing): Tallied {
 }
 
 function converged(hearing: Hearing): Tallied {
-  const { entry, journey, publishedAt } = hearing
-  const ring = text(entry.facts.ring)
+  const { ring, share } = hearing.entry.facts
+  const { leg, counted } = convergence(hearing, text(ring), share)
+  return withLeg(hearing, text(ring), leg, counted)
+}
+
+/** A stage without a soak is passed, or ends the rollout, in the moment in which it is converged, and nothing else tells of that. */
+function convergence(hearing: Hearing, ring: string, share: unknown): { leg: Leg; counted: readonly Counted[] } {
+  const { journey, publishedAt } = hearing
   const leg = journey.rings[ring] ?? UNTOUCHED
   const at = momentOf(hearing)
   const counted: Counted[] = []
@@ -126,18 +132,19 @@ function converged(hearing: Hearing): Tallied {
   if (leg.raisedMs !== null) {
     counted.push(observation(hearing, 'conductor_time_to_converge_seconds', { ring }, at - leg.raisedMs))
   }
-  const whole = entry.facts.share === 100
+  const whole = share === 100
   const published = publishedAt(journey.build)
   const fresh = journey.back === 'no' && !runsAlready(hearing.tally.rings[ring] ?? null, journey)
   if (fresh && whole && !leg.whole && leg.exposedMs !== null && published !== null) {
     counted.push(observation(hearing, 'conductor_lead_time_seconds', { ring }, at - published))
   }
-  return withLeg(hearing, ring, { raisedMs: null, whole: leg.whole || whole }, counted)
+  return { leg: { ...leg, raisedMs: null, whole: leg.whole || whole }, counted }
 }
 
 function passed(hearing: Hearing): Tallied {
-  const { ring, seconds } = hearing.entry.facts
-  return withLeg(hearing, text(ring), { raisedMs: null }, lasted(hearing, ring, seconds))
+  const { ring, share, seconds } = hearing.entry.facts
+  const { leg, counted } = convergence(hearing, text(ring), share)
+  return withLeg(hearing, text(ring), leg, [...counted, ...lasted(hearing, ring, seconds)])
 }
 
 function lasted(hearing: Hearing, ring: unknown, seconds: unknown): readonly Counted[] {
@@ -154,7 +161,7 @@ function recalled(hearing: Hearing): Tallied {
 
 function ended(hearing: Hearing): Tallied {
   const { tally, id, journey, entry } = hearing
-  const { phase, lastRing, seconds } = entry.facts
+  const { phase, lastRing, lastShare, seconds } = entry.facts
   const outcome = ROLLOUT_PHASES.find((one) => one === phase)
   if (outcome === undefined) return { tally, counted: [] }
   const at = momentOf(hearing)
@@ -162,6 +169,7 @@ function ended(hearing: Hearing): Tallied {
     count(hearing, 'conductor_rollouts_total', { outcome }),
     ...lasted(hearing, lastRing, seconds),
   ]
+  if (typeof lastRing === 'string') counted.push(...convergence(hearing, lastRing, lastShare).counted)
   if (journey.begunMs !== null) {
     counted.push(observation(hearing, 'conductor_rollout_seconds', { outcome }, at - journey.begunMs))
   }

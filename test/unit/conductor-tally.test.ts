@@ -1,0 +1,147 @@
+// Owns the proof of the history told in figures: deploys, failures and restorations are counted once, and the same by everybody.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { createConductorMetrics } from '#conductor/metrics.ts'
+import type { HistoryEntry } from '#fleet/ports.ts'
+import { fc } from '#test/support/properties.ts'
+import { A, APP, B, C, RING } from '#test/support/rollout-sim.ts'
+import { samplesIn, valueIn } from '#test/support/scrape.ts'
+
+const NOW = Date.parse('2026-11-22T16:40:00Z')
+
+/** A history as it is written: what happened, and after how many seconds. */
+function historyOf(...told: readonly [seconds: number, event: string, facts?: HistoryEntry['facts']][]) {
+  return told.map(([seconds, event, facts = {}], i): HistoryEntry => {
+    return { seq: i + 1, prev: '', at: new Date(NOW + seconds * 1_000).toISOString(), by: 'ana', event, facts }
+  })
+}
+
+const deploy = (id: string, build: string, from: number): [number, string, HistoryEntry['facts']][] => [
+  [from, 'release-begun', { rollout: id, build, rings: RING, stages: 1 }],
+  [from + 1, 'ordered', { rollout: id, kind: 'stage', ring: RING, build, exposed: 0, roster: 4 }],
+  [from + 10, 'ordered', { rollout: id, kind: 'raise', ring: RING, build, exposed: 2, roster: 4 }],
+  [from + 20, 'ordered', { rollout: id, kind: 'raise', ring: RING, build, exposed: 4, roster: 4 }],
+]
+const goodEnd = (id: string, build: string, at: number): [number, string, HistoryEntry['facts']][] => [
+  [at, 'stage-converged', { rollout: id, ring: RING, share: 100 }],
+  [at + 60, 'ended', { rollout: id, phase: 'done', build, lastRing: RING, lastShare: 100, seconds: 90 }],
+]
+const badEnd = (id: string, build: string, at: number): [number, string, HistoryEntry['facts']][] => [
+  [at, 'rollback-begun', { rollout: id, build, cause: 'gate-failed' }],
+  [at + 1, 'ordered', { rollout: id, kind: 'close', ring: RING, build: A, exposed: 4, roster: 4 }],
+  [at + 5, 'ended', { rollout: id, phase: 'rolledBack', build }],
+]
+
+async function counted(...histories: readonly (readonly HistoryEntry[])[]) {
+  const metrics = createConductorMetrics(0)
+  for (const entries of histories)
+    metrics.history(APP, entries, (build) => (build === 'unknown' ? null : NOW - 600_000))
+  const samples = samplesIn(await metrics.render())
+  return (name: string, labels: Readonly<Record<string, string>> = {}) =>
+    valueIn(samples, name, { app: APP, ...labels })
+}
+
+test('a deploy that went well: counted at its end, with its lead time, and how long it took to converge', async () => {
+  const value = await counted(historyOf(...deploy('r-1', B, 0), ...goodEnd('r-1', B, 30)))
+  assert.equal(value('conductor_deploys_total', { ring: RING, outcome: 'done' }), 1)
+  assert.equal(value('conductor_rollouts_total', { outcome: 'done' }), 1)
+  assert.equal(value('conductor_rollouts_total', { outcome: 'rolledBack' }), 0, 'there from the beginning')
+  assert.equal(value('conductor_lead_time_seconds_sum', { ring: RING }), 630, 'published ten minutes before')
+  assert.equal(value('conductor_time_to_converge_seconds_sum', { ring: RING }), 20, 'from the first order that exposes')
+  assert.equal(value('conductor_stage_seconds_sum', { ring: RING }), 90)
+  assert.equal(value('conductor_rollout_seconds_sum', { outcome: 'done' }), 90)
+  assert.equal(value('conductor_reverted_deploys_total', { ring: RING }), 0)
+  assert.equal(value('conductor_history_events_total', { event: 'ordered' }), 3)
+})
+
+test('a stage without a soak is converged in the moment in which it is passed or ends the rollout', async () => {
+  const [begun, ...orders] = deploy('r-1', B, 0)
+  const [, end] = goodEnd('r-1', B, 30)
+  assert.ok(begun !== undefined && end !== undefined)
+  const pass: (typeof end)[] = [[25, 'stage-passed', { rollout: 'r-1', ring: 'canary', share: 100, seconds: 15 }]]
+  const canary: (typeof end)[] = [[10, 'ordered', { rollout: 'r-1', kind: 'raise', ring: 'canary', exposed: 2 }]]
+  const value = await counted(historyOf(begun, ...canary, ...pass, ...orders, end))
+  assert.equal(value('conductor_time_to_converge_seconds_sum', { ring: 'canary' }), 15)
+  assert.equal(value('conductor_lead_time_seconds_sum', { ring: 'canary' }), 625)
+  assert.equal(value('conductor_time_to_converge_seconds_sum', { ring: RING }), 80)
+  assert.equal(value('conductor_lead_time_seconds_sum', { ring: RING }), 690)
+})
+
+test('a deploy that failed on its way: one failed change, restored when the way back was over', async () => {
+  const value = await counted(historyOf(...deploy('r-1', B, 0), ...badEnd('r-1', B, 40)))
+  assert.equal(value('conductor_deploys_total', { ring: RING, outcome: 'rolledBack' }), 1)
+  assert.equal(value('conductor_deploys_total', { ring: RING, outcome: 'done' }), 0)
+  assert.equal(value('conductor_rollback_seconds_sum'), 5)
+  assert.equal(value('conductor_time_to_restore_seconds_sum', { ring: RING }), 35, 'from the first exposure')
+  assert.equal(value('conductor_lead_time_seconds_count', { ring: RING }), 0)
+})
+
+test('a rollout that no node of the ring ever ran is no deploy there', async () => {
+  const staged = deploy('r-1', B, 0).slice(0, 2)
+  const value = await counted(historyOf(...staged, ...badEnd('r-1', B, 40)))
+  assert.equal(value('conductor_deploys_total', { ring: RING, outcome: 'rolledBack' }) ?? 0, 0)
+  assert.equal(value('conductor_rollouts_total', { outcome: 'rolledBack' }), 1)
+})
+
+test('a deploy that is taken back hours later: reverted once, restored since its first exposure, and not a deploy of its own', async () => {
+  const good = [...deploy('r-1', B, 0), ...goodEnd('r-1', B, 30)]
+  const value = await counted(historyOf(...good, ...badEnd('r-2', B, 7_200)))
+  assert.equal(value('conductor_deploys_total', { ring: RING, outcome: 'done' }), 1)
+  assert.equal(value('conductor_deploys_total', { ring: RING, outcome: 'rolledBack' }), 0)
+  assert.equal(value('conductor_reverted_deploys_total', { ring: RING }), 1)
+  assert.equal(value('conductor_time_to_restore_seconds_sum', { ring: RING }), 7_195)
+  assert.equal(value('conductor_rollback_seconds_count'), 1)
+})
+
+test('a release back to an older build by name takes back what ran, and is no deploy', async () => {
+  const good = [...deploy('r-1', B, 0), ...goodEnd('r-1', B, 30)]
+  const [begun, ...rest] = [...deploy('r-2', A, 3_600), ...goodEnd('r-2', A, 3_630)]
+  assert.ok(begun !== undefined)
+  const value = await counted(historyOf(...good, [begun[0], begun[1], { ...begun[2], back: true }], ...rest))
+  assert.equal(value('conductor_deploys_total', { ring: RING, outcome: 'done' }), 1)
+  assert.equal(value('conductor_reverted_deploys_total', { ring: RING }), 1)
+  assert.equal(value('conductor_lead_time_seconds_count', { ring: RING }), 1)
+})
+
+test('the same build once more is no other deploy', async () => {
+  const twice = ['r-1', 'r-2'].flatMap((id, i) => [...deploy(id, B, i * 600), ...goodEnd(id, B, i * 600 + 30)])
+  const value = await counted(historyOf(...twice))
+  assert.equal(value('conductor_deploys_total', { ring: RING, outcome: 'done' }), 1)
+  assert.equal(value('conductor_lead_time_seconds_count', { ring: RING }), 1)
+  assert.equal(value('conductor_rollouts_total', { outcome: 'done' }), 2)
+})
+
+test('a lead time is not made up for a build of which nobody knows when it was published', async () => {
+  const value = await counted(historyOf(...deploy('r-1', 'unknown', 0), ...goodEnd('r-1', 'unknown', 30)))
+  assert.equal(value('conductor_deploys_total', { ring: RING, outcome: 'done' }), 1)
+  assert.equal(value('conductor_lead_time_seconds_count', { ring: RING }), 0)
+})
+
+test('whoever takes over shows the same counters: in one piece, piece by piece, or twice over, newest first', async () => {
+  const days = historyOf(
+    ...deploy('r-1', B, 0),
+    ...goodEnd('r-1', B, 30),
+    ...deploy('r-2', C, 600),
+    ...badEnd('r-2', C, 640),
+    ...badEnd('r-3', B, 900),
+  )
+  const text = async (feed: (metrics: ReturnType<typeof createConductorMetrics>) => void) => {
+    const metrics = createConductorMetrics(0)
+    feed(metrics)
+    return await metrics.render()
+  }
+  const published = () => NOW - 1_000
+  const whole = await text((metrics) => metrics.history(APP, days.toReversed(), published))
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.nat(days.length)), async (cuts) => {
+      const ends = [...cuts, days.length].toSorted((a, b) => a - b)
+      const pieces = await text((metrics) => {
+        // Each piece comes with some entries that were told before, as a look at the newest few does.
+        for (const [i, end] of ends.entries()) {
+          metrics.history(APP, days.slice(Math.max(0, (ends[i - 1] ?? 0) - 3), end).toReversed(), published)
+        }
+      })
+      assert.equal(pieces, whole)
+    }),
+  )
+})
