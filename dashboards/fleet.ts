@@ -40,7 +40,7 @@ export const fleet = () =>
         says: 'Nodes that do not run what the order puts on them.',
         worse: [1, 5],
       }),
-      figure('Age of the view', [['time() - max(conductor_view_time_seconds{app="$app"})', 'age']], {
+      figure('Age of the view', [['min(conductor_view_age_seconds{app="$app"})', 'age']], {
         says: 'How long ago a conductor saw the fleet last. All figures of this page are that old.',
         unit: 's',
         worse: [30, 60],
@@ -90,7 +90,7 @@ export const fleet = () =>
         'Leading and ready',
         [
           ['conductor_leading{app="$app"}', '{{instance}} leads'],
-          ['conductor_ready', '{{instance}} is ready'],
+          ['conductor_ready{app="$app"}', '{{instance}} is ready'],
           [once('app', 'conductor_lease_held{app="$app"}'), 'somebody holds the lease'],
         ],
         { says: 'One leads; the others stand by.' },
@@ -110,7 +110,10 @@ export const fleet = () =>
         ],
         { says: 'Per second, by kind and outcome.' },
       ),
-      lines('Uptime', [['time() - conductor_start_time_seconds', '{{instance}}']], {
+      lines('Clients of the event stream', [['conductor_event_clients{app="$app"}', '{{instance}}']], {
+        says: 'Consoles and whoever else listens to what happens.',
+      }),
+      lines('Uptime', [['time() - conductor_start_time_seconds{app="$app"}', '{{instance}}']], {
         says: 'How long each conductor has been running.',
         unit: 's',
       }),

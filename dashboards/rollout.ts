@@ -114,7 +114,16 @@ export const rollout = () =>
       ),
       lines(
         'Slots',
-        [[`sum by (outcome, reason) (increase(conductor_slots_total${APP}[$__range]))`, '{{outcome}} {{reason}}']],
+        [
+          [
+            `sum by (outcome) (max by (outcome, reason) (increase(conductor_slots_total${APP}[$__range])))`,
+            '{{outcome}}',
+          ],
+          [
+            `max by (reason) (increase(conductor_slots_total{app="$app", outcome="skipped"}[$__range])) > 0`,
+            'skipped: {{reason}}',
+          ],
+        ],
         { says: 'What became of the slots of the calendar, and why.' },
       ),
     ],

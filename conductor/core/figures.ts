@@ -8,12 +8,10 @@ import type { NodePicture, Picture, RingPicture } from './picture.ts'
 
 type Figure = Sample<ViewMetric>
 
-/** @param seenMs when the picture was taken, in milliseconds since 1970 */
-export function figuresOf(picture: Picture, seenMs: number): readonly Figure[] {
+export function figuresOf(picture: Picture): readonly Figure[] {
   const { app, rings, lease, holds } = picture
   const figure = (name: ViewMetric, value: number): Figure => ({ name, labels: { app }, value })
   return [
-    figure('conductor_view_time_seconds', seenMs / 1_000),
     figure('conductor_line_holds', holds.length),
     figure('conductor_lease_held', lease === null ? 0 : 1),
     ...rolloutFigures(picture),

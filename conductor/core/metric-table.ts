@@ -17,11 +17,6 @@ const DELIVERY_SECONDS = [60, 300, 900, 1_800, 3_600, 7_200, 14_400, 28_800, 86_
 
 /** Of the newest view of an app: the same that `conduct status` shows. */
 export const VIEW_METRICS = {
-  conductor_view_time_seconds: {
-    type: 'gauge',
-    help: 'When the view that these figures were taken from was seen, in seconds since 1970',
-    labels: ofApp,
-  },
   conductor_nodes: {
     type: 'gauge',
     help: 'Nodes by the one count that each is in; the states sum to the roster',
@@ -116,6 +111,11 @@ export const HISTORY_METRICS = {
     help: 'Entries of the history by event',
     labels: [...ofApp, 'event'],
   },
+  conductor_slots_total: {
+    type: 'counter',
+    help: 'Slots of the calendar that were decided, by what became of them and why',
+    labels: [...ofApp, 'outcome', 'reason'],
+  },
   conductor_rollouts_total: {
     type: 'counter',
     help: 'Rollouts that ended, by outcome',
@@ -174,15 +174,16 @@ export const PROCESS_METRICS = {
   conductor_start_time_seconds: {
     type: 'gauge',
     help: 'When this process began, in seconds since 1970',
-    labels: [],
+    labels: ofApp,
   },
-  conductor_ready: { type: 'gauge', help: '1 while it can do its work', labels: [] },
-  conductor_leading: { type: 'gauge', help: '1 while this process holds the lease of the app', labels: ofApp },
-  conductor_slots_total: {
-    type: 'counter',
-    help: 'Slots of the calendar that this process came by, by what became of them and why',
-    labels: [...ofApp, 'outcome', 'reason'],
+  conductor_ready: { type: 'gauge', help: '1 while it can do its work, as /readyz says', labels: ofApp },
+  conductor_leading: { type: 'gauge', help: '1 while this process leads the app', labels: ofApp },
+  conductor_view_age_seconds: {
+    type: 'gauge',
+    help: 'Since the part of the view was answered for that was asked about longest ago',
+    labels: ofApp,
   },
+  conductor_event_clients: { type: 'gauge', help: 'Clients of the event stream', labels: ofApp },
   conductor_next_slot_time_seconds: {
     type: 'gauge',
     help: 'The next slot of the calendar, in seconds since 1970; no sample where there is none',
@@ -203,21 +204,32 @@ export const PROCESS_METRICS = {
 } as const satisfies Readonly<Record<string, MetricSpec>>
 
 /** What became of a slot of the calendar. */
-export const SLOT_OUTCOMES = ['started', 'skipped', 'missed'] as const
-export type SlotOutcome = (typeof SLOT_OUTCOMES)[number]
+export const SLOT_OUTCOMES = ['fired', 'skipped', 'missed'] as const
 
-/** Why nothing was started at a slot; `none` where something was. */
-export const SLOT_REASONS = [
-  'none',
+/** Why: the codes of the history's `slot-skipped`; `fired` where something began, `other` for a code that is not of this list. */
+export const SLOT_CODES = [
+  'fired',
   'nothing-new',
-  'rollout-open',
-  'held',
-  'freeze',
+  'none-eligible',
   'too-many-changes',
+  'rollout-open',
+  'line-held',
+  'holiday',
+  'freeze',
+  'blackout',
+  'day-off',
+  'outside-hours',
   'missed',
+  'preflight',
   'refused',
+  'other',
 ] as const
-export type SlotReason = (typeof SLOT_REASONS)[number]
+export type SlotCode = (typeof SLOT_CODES)[number]
+
+/** The labels of a slot with this code. */
+export function slotLabels(reason: SlotCode): { readonly outcome: string; readonly reason: SlotCode } {
+  return { outcome: reason === 'fired' || reason === 'missed' ? reason : 'skipped', reason }
+}
 
 export type ViewMetric = keyof typeof VIEW_METRICS
 export type HistoryMetric = keyof typeof HISTORY_METRICS

@@ -1,7 +1,7 @@
 // Owns what the history comes to in figures: rollouts, durations and the four DORA figures, entry by entry.
 import type { HistoryEntry } from '#fleet/ports.ts'
 import { ROLLOUT_PHASES } from '#fleet/rollout.ts'
-import type { HistoryMetric, Sample } from './metric-table.ts'
+import { type HistoryMetric, type Sample, SLOT_CODES, type SlotCode, slotLabels } from './metric-table.ts'
 
 /** What is remembered of a rollout that is under way. */
 interface Journey {
@@ -59,6 +59,10 @@ export function tally(before: Tally, entry: HistoryEntry, publishedAt: Published
   const seen = { ...before, seq: entry.seq }
   const event: Counted = { name: 'conductor_history_events_total', labels: { app, event: entry.event }, value: 1 }
   const { rollout: id } = entry.facts
+  if (entry.event === 'slot-skipped') {
+    const code = SLOT_CODES.find((one) => one === entry.facts.code) ?? 'other'
+    return { tally: seen, counted: [event, slot(seen, code)] }
+  }
   if (typeof id !== 'string') return { tally: seen, counted: [event] }
   const told = HEARD[entry.event]?.({ tally: seen, id, journey: journeyIn(seen, id), entry, publishedAt })
   return told === undefined ? { tally: seen, counted: [event] } : { ...told, counted: [event, ...told.counted] }
@@ -104,7 +108,8 @@ const momentOf = ({ entry }: Hearing): number => Date.parse(entry.at)
 function begun(hearing: Hearing): Tallied {
   const { facts } = hearing.entry
   const back = facts.back === true ? 'release' : 'no'
-  return withJourney(hearing, { ...UNKNOWN, build: text(facts.build), begunMs: momentOf(hearing), back })
+  const fired = typeof facts.slot === 'string' ? [slot(hearing.tally, 'fired')] : []
+  return withJourney(hearing, { ...UNKNOWN, build: text(facts.build), begunMs: momentOf(hearing), back }, fired)
 }
 
 function ordered(hearing: Hearing): Tallied {
@@ -225,6 +230,10 @@ function settle(
 
 function runsAlready(stands: Standing | null, { build }: Journey): boolean {
   return stands !== null && stands.build === build && !stands.reverted
+}
+
+function slot({ app }: Tally, code: SlotCode): Counted {
+  return { name: 'conductor_slots_total', labels: { app, ...slotLabels(code) }, value: 1 }
 }
 
 function count({ tally }: Hearing, name: HistoryMetric, labels: Counted['labels']): Counted {

@@ -8,7 +8,7 @@ import { production } from '#test/support/source.ts'
 const UNITS = /_(seconds|bytes|ratio|info)$/
 /** A count of something, a place in an order, or 1 while something is so. */
 const NUMBERS =
-  /_(nodes|generation|trouble|phase|open|held|waits|stage|stages|holds|entries|ready|leading|armed|refused)$/
+  /_(nodes|generation|trouble|phase|open|held|waits|stage|stages|holds|entries|ready|leading|armed|refused|clients)$/
 
 test('every metric is of its program and ends in its base unit or in what it counts; counters, and only they, end in _total', () => {
   const metrics = registeredMetrics()
@@ -47,16 +47,11 @@ test('buckets of a histogram rise, and reach from what is quick to what is a fau
 })
 
 test('metrics are made in the two files that own them', () => {
-  const users = production().filter(({ imports }) =>
-    imports.some(({ from, typeOnly }) => from === 'prom-client' && !typeOnly),
-  )
-  const loaders = production().filter(({ path, text }) => /prom-client\//.test(text) && !path.endsWith('/metrics.ts'))
+  const makers = production().filter(({ imports, text }) => {
+    return imports.some(({ from, typeOnly }) => from === 'prom-client' && !typeOnly) || text.includes("'prom-client/")
+  })
   assert.deepEqual(
-    users.map(({ path }) => path),
-    ['conductor/metrics.ts'],
-  )
-  assert.deepEqual(
-    loaders.map(({ path }) => path),
-    [],
+    makers.map(({ path }) => path),
+    ['conductor/metrics.ts', 'puller/metrics.ts'],
   )
 })

@@ -1,6 +1,6 @@
 // Owns what each label of a metric may say: the few values it has, or by what they are bounded.
 
-import { SLOT_OUTCOMES, SLOT_REASONS } from '#conductor/core/metric-table.ts'
+import { SLOT_CODES, SLOT_OUTCOMES } from '#conductor/core/metric-table.ts'
 import { ROLLOUT_REASONS } from '#conductor/core/reasons.ts'
 import { ERRORS } from '#fleet/errors.ts'
 import { PHASES } from '#fleet/node-status.ts'
@@ -41,7 +41,7 @@ const COMMON: Readonly<Record<string, LabelValues>> = {
   event: named('an event of the history, as `conduct history` names it', /^[a-z]+(-[a-z]+)*$/),
   how: listed(['nothing', 'delta', 'ranges', 'whole', 'sweep']),
   job: listed(['stage', 'wait', 'turn', 'drain', 'swap', 'undrain', 'afterSwap', 'verify', 'afterVerify']),
-  reason: listed(SLOT_REASONS),
+  reason: listed(SLOT_CODES),
   hot: named('a build, or empty', BUILD),
   cold: named('a build, or empty', BUILD),
   build: named('a build, or empty', BUILD),

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { HISTORY_METRICS, PROCESS_METRICS, VIEW_METRICS } from '#conductor/core/metric-table.ts'
 import { createConductorMetrics } from '#conductor/metrics.ts'
 import { createMetrics } from '#puller/metrics.ts'
+import { readings } from './daemon-readings.ts'
 import { valuesOf } from './metric-labels.ts'
 import { PROJECT } from './source.ts'
 
@@ -28,7 +29,8 @@ interface Registered {
 /** Every metric of both programs, as its registry knows it, in the order in which it is served. */
 export function registeredMetrics(): readonly MetricFacts[] {
   const stopped = { now: () => 0, monotonic: () => 0 }
-  return [createConductorMetrics(0).registry, createMetrics(stopped).registry].flatMap((registry) => {
+  const conductor = createConductorMetrics({ app: 'web', startedMs: 0, readings: readings() })
+  return [conductor.registry, createMetrics(stopped).registry].flatMap((registry) => {
     const metrics: readonly unknown[] = registry.getMetricsAsArray()
     return metrics.map((metric) => {
       const { name, help, labelNames, buckets = [] } = metric as Registered
@@ -86,7 +88,7 @@ export function metricsDoc(): string {
     '## Conductor: the view',
     '',
     'The same view as `conduct status --json`. All of one scrape is of one view, so that in each ring the states of `conductor_nodes` and the phases',
-    'of `conductor_phase_nodes` sum to `conductor_roster_nodes`, always. While Consul is away the last view stays; `conductor_view_time_seconds` tells',
+    'of `conductor_phase_nodes` sum to `conductor_roster_nodes`, always. While Consul is away the last view stays; `conductor_view_age_seconds` tells',
     'its age. Conductors that do not lead may show the view too: take the maximum over instances.',
     '',
     ...rows(of(VIEW_METRICS)),

@@ -10,9 +10,10 @@ import { locks } from '#adapters/consul/locks.ts'
 import { systemClock } from '#adapters/runtime/clock.ts'
 import { silentLogger } from '#adapters/runtime/logger.ts'
 import { pictureOf } from '#conductor/core/picture.ts'
-import { type ConductorMetrics, createConductorMetrics } from '#conductor/metrics.ts'
+import { createConductorMetrics } from '#conductor/metrics.ts'
 import { Bell, observe } from '#conductor/shell/observe.ts'
 import type { Name } from '#fleet/build.ts'
+import { readings } from './daemon-readings.ts'
 import { ALERTS_FILE } from './dashboards.ts'
 import { type Fleet, type FleetOptions, startFleet } from './fleet.ts'
 import { listen } from './listen.ts'
@@ -25,9 +26,12 @@ const POLICY = { maxUnavailable: 50, failureBudget: 10, waveMs: 60_000, allAtOnc
 export async function watchingConductor(
   t: TestContext,
   of: { readonly url: string; readonly app: string; readonly rings: readonly string[] },
-): Promise<{ readonly metrics: ConductorMetrics; readonly address: string }> {
+): Promise<{ readonly address: string }> {
   const [app, rings] = [of.app as Name, of.rings as readonly Name[]]
-  const metrics = createConductorMetrics(Date.now())
+  let seenMs = Number.NEGATIVE_INFINITY
+  // What the daemon of a team would say of itself.
+  const own = { leads: () => true, ready: () => true, viewAgeMs: () => performance.now() - seenMs }
+  const metrics = createConductorMetrics({ app, startedMs: Date.now(), readings: readings(own) })
   const client = connectConsul({ url: of.url }, { clock: systemClock, log: silentLogger, onRequest: metrics.consul })
   const stop = new AbortController()
   const eyes = { ledger: ledger(client, { app }), board: statusBoard(client, { app }) }
@@ -41,12 +45,13 @@ export async function watchingConductor(
     const views = rings.flatMap((ring) => fleet.rings[ring] ?? [])
     const now = Date.now()
     const holder = await lease.holder(stop.signal)
-    metrics.view(pictureOf({ app, rings: views, fleet, rollout, lease: holder, builds: entries, now }), now)
+    metrics.view(pictureOf({ app, rings: views, fleet, rollout, lease: holder, builds: entries, now }))
+    seenMs = performance.now()
     const published = (build: string): number | null => {
       const entry = entries.find((one) => one.build === build)
       return entry === undefined ? null : Date.parse(entry.createdAt)
     }
-    metrics.history(app, await eyes.ledger.history(whole ? Infinity : 50, stop.signal), published)
+    metrics.history(await eyes.ledger.history(whole ? Infinity : 50, stop.signal), published)
     whole = false
   }
   const watching = (async () => {
@@ -62,17 +67,16 @@ export async function watchingConductor(
     client.close()
   })
   const server = createServer((_request, response) => {
-    metrics.render().then(
+    metrics.metrics().then(
       (text) => response.setHeader('content-type', metrics.contentType).end(text),
       (error: unknown) => response.writeHead(500).end(String(error)),
     )
   })
-  return { metrics, address: await listen(t, server) }
+  return { address: await listen(t, server) }
 }
 
 export interface WatchedFleet {
   readonly fleet: Fleet
-  readonly conductor: ConductorMetrics
   readonly prometheus: PrometheusServer
   /** Where the conductor's metrics are served. */
   readonly url: string
@@ -98,5 +102,5 @@ export async function startWatchedFleet(
       { job_name: 'puller', static_configs: [{ targets, labels: { app, ring } }] },
     ],
   })
-  return { fleet, conductor: conductor.metrics, prometheus, url: `http://${conductor.address}/metrics` }
+  return { fleet, prometheus, url: `http://${conductor.address}/metrics` }
 }

@@ -5,6 +5,7 @@ import { type Picture, pictureOf } from '#conductor/core/picture.ts'
 import { createConductorMetrics } from '#conductor/metrics.ts'
 import { PHASES } from '#fleet/node-status.ts'
 import { ALL } from '#fleet/target.ts'
+import { readings } from '#test/support/daemon-readings.ts'
 import { fc } from '#test/support/properties.ts'
 import { A, APP, B, C, RING, SimNode, Simulation, settledOn } from '#test/support/rollout-sim.ts'
 import { samplesIn, sumsIn, valueIn } from '#test/support/scrape.ts'
@@ -46,31 +47,31 @@ test('states and phases sum to the roster at every scrape, while nodes join, lea
   await fc.assert(
     fc.asyncProperty(steps, async (changes) => {
       const sim = releasing(4)
-      const metrics = createConductorMetrics(0)
+      const metrics = createConductorMetrics({ app: APP, startedMs: NOW, readings: readings() })
       const texts: Promise<string>[] = []
       for (const one of changes) {
         change(sim, one)
-        metrics.view(pictured(sim), NOW)
-        for (let i = 0; i < one.scrapes; i += 1) texts.push(metrics.render())
+        metrics.view(pictured(sim))
+        for (let i = 0; i < one.scrapes; i += 1) texts.push(metrics.metrics())
         // Views come while scrapes are on their way.
         await Promise.resolve()
       }
-      texts.push(metrics.render())
+      texts.push(metrics.metrics())
       for (const text of await Promise.all(texts)) {
         for (const { roster, states, phases, complete } of sumsIn(samplesIn(text))) {
           assert.deepEqual({ states, phases, complete }, { states: roster, phases: roster, complete: true })
         }
       }
-      const [last] = sumsIn(samplesIn(await metrics.render()))
+      const [last] = sumsIn(samplesIn(await metrics.metrics()))
       if (changes.length > 0) assert.equal(last?.roster, sim.nodes.length, 'the newest view is shown')
     }),
   )
 })
 
 async function figures(sim: Simulation) {
-  const metrics = createConductorMetrics(0)
-  metrics.view(pictured(sim), NOW)
-  const samples = samplesIn(await metrics.render())
+  const metrics = createConductorMetrics({ app: APP, startedMs: NOW, readings: readings() })
+  metrics.view(pictured(sim))
+  const samples = samplesIn(await metrics.metrics())
   return (name: string, labels: Readonly<Record<string, string>> = {}) =>
     valueIn(samples, name, { app: APP, ...labels })
 }
@@ -114,24 +115,24 @@ test('a ring without nodes has no ratio: nothing of nothing is neither all nor n
 
 test('troubles are counted by code, and a trouble that is over is no sample any more', async () => {
   const sim = releasing(3)
-  const metrics = createConductorMetrics(0)
+  const metrics = createConductorMetrics({ app: APP, startedMs: NOW, readings: readings() })
   const drift = { code: 'DRIFT', message: 'hot differs' }
   for (const node of sim.nodes.slice(1)) node.said = { ...node.said, troubles: [drift, drift] }
-  metrics.view(pictured(sim), NOW)
-  assert.equal(valueIn(samplesIn(await metrics.render()), 'conductor_troubled_nodes', { code: 'DRIFT' }), 2)
+  metrics.view(pictured(sim))
+  assert.equal(valueIn(samplesIn(await metrics.metrics()), 'conductor_troubled_nodes', { code: 'DRIFT' }), 2)
   for (const node of sim.nodes) node.said = { ...node.said, troubles: [] }
-  metrics.view(pictured(sim), NOW)
-  assert.equal(valueIn(samplesIn(await metrics.render()), 'conductor_troubled_nodes', { code: 'DRIFT' }), undefined)
+  metrics.view(pictured(sim))
+  assert.equal(valueIn(samplesIn(await metrics.metrics()), 'conductor_troubled_nodes', { code: 'DRIFT' }), undefined)
 })
 
 test('nothing of the history is shown before it was read, so that Prometheus never sees it rise from zero', async () => {
-  const metrics = createConductorMetrics(0)
-  metrics.view(pictured(releasing(1)), NOW)
-  const before = samplesIn(await metrics.render())
+  const metrics = createConductorMetrics({ app: APP, startedMs: NOW, readings: readings() })
+  metrics.view(pictured(releasing(1)))
+  const before = samplesIn(await metrics.metrics())
   assert.equal(valueIn(before, 'conductor_rollouts_total', { outcome: 'done' }), undefined)
   assert.equal(valueIn(before, 'conductor_deploys_total', { outcome: 'done' }), undefined)
-  metrics.history(APP, [], () => null)
-  const after = samplesIn(await metrics.render())
+  metrics.history([], () => null)
+  const after = samplesIn(await metrics.metrics())
   assert.equal(valueIn(after, 'conductor_rollouts_total', { outcome: 'done' }), 0)
   assert.equal(
     valueIn(after, 'conductor_deploys_total', { ring: RING, outcome: 'done' }),
@@ -140,26 +141,24 @@ test('nothing of the history is shown before it was read, so that Prometheus nev
   )
 })
 
-test('slots, requests and who leads: told as they happen', async () => {
-  const metrics = createConductorMetrics(NOW)
-  metrics.ready(true)
-  metrics.leading(APP, true)
-  metrics.slot(APP, 'skipped', 'rollout-open')
-  metrics.nextSlot(APP, NOW + 60_000)
+test('requests are told as they end, and what the daemon says of itself is read at each scrape', async () => {
+  let [leads, slotMs]: [boolean, number | null] = [true, NOW + 60_000]
+  const daemon = { leads: () => leads, nextSlotMs: () => slotMs, viewAgeMs: () => 1_500, clients: () => 3 }
+  const metrics = createConductorMetrics({ app: APP, startedMs: NOW, readings: readings(daemon) })
   metrics.consul({ kind: 'get', outcome: 'CONSUL_UNREACHABLE', ms: 20 })
   metrics.store({ kind: 'read', outcome: 'ok', ms: 2_000 })
-  const first = samplesIn(await metrics.render())
+  const first = samplesIn(await metrics.metrics())
   assert.equal(valueIn(first, 'conductor_ready'), 1)
   assert.equal(valueIn(first, 'conductor_leading', { app: APP }), 1)
   assert.equal(valueIn(first, 'conductor_start_time_seconds'), NOW / 1_000)
-  assert.equal(valueIn(first, 'conductor_slots_total', { outcome: 'skipped', reason: 'rollout-open' }), 1)
-  assert.equal(valueIn(first, 'conductor_slots_total', { outcome: 'started', reason: 'none' }), 0)
+  assert.equal(valueIn(first, 'conductor_view_age_seconds'), 1.5)
+  assert.equal(valueIn(first, 'conductor_event_clients'), 3)
   assert.equal(valueIn(first, 'conductor_next_slot_time_seconds'), NOW / 1_000 + 60)
   assert.equal(valueIn(first, 'conductor_consul_request_seconds_count', { outcome: 'CONSUL_UNREACHABLE' }), 1)
   assert.equal(valueIn(first, 'conductor_store_request_seconds_sum', { kind: 'read' }), 2)
-  metrics.nextSlot(APP, null)
-  metrics.leading(APP, false)
-  const second = samplesIn(await metrics.render())
+  slotMs = null
+  leads = false
+  const second = samplesIn(await metrics.metrics())
   assert.equal(valueIn(second, 'conductor_next_slot_time_seconds'), undefined)
   assert.equal(valueIn(second, 'conductor_leading', { app: APP }), 0)
 })

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createConductorMetrics } from '#conductor/metrics.ts'
 import type { HistoryEntry } from '#fleet/ports.ts'
+import { readings } from '#test/support/daemon-readings.ts'
 import { fc } from '#test/support/properties.ts'
 import { A, APP, B, C, RING } from '#test/support/rollout-sim.ts'
 import { samplesIn, valueIn } from '#test/support/scrape.ts'
@@ -33,10 +34,9 @@ const badEnd = (id: string, build: string, at: number): [number, string, History
 ]
 
 async function counted(...histories: readonly (readonly HistoryEntry[])[]) {
-  const metrics = createConductorMetrics(0)
-  for (const entries of histories)
-    metrics.history(APP, entries, (build) => (build === 'unknown' ? null : NOW - 600_000))
-  const samples = samplesIn(await metrics.render())
+  const metrics = createConductorMetrics({ app: APP, startedMs: NOW, readings: readings() })
+  for (const entries of histories) metrics.history(entries, (build) => (build === 'unknown' ? null : NOW - 600_000))
+  const samples = samplesIn(await metrics.metrics())
   return (name: string, labels: Readonly<Record<string, string>> = {}) =>
     valueIn(samples, name, { app: APP, ...labels })
 }
@@ -117,6 +117,20 @@ test('a lead time is not made up for a build of which nobody knows when it was p
   assert.equal(value('conductor_lead_time_seconds_count', { ring: RING }), 0)
 })
 
+test('slots are counted by what became of them, and a reason that nobody knows is no series of its own', async () => {
+  const [begun] = deploy('r-1', B, 0)
+  assert.ok(begun !== undefined)
+  const [at, event, facts] = begun
+  const skipped = (code: string): [number, string, HistoryEntry['facts']] => [60, 'slot-skipped', { slot: 's', code }]
+  const codes = ['rollout-open', 'rollout-open', 'missed', 'full moon'].map(skipped)
+  const value = await counted(historyOf([at, event, { ...facts, slot: '2026-11-22T16:40:00Z' }], ...codes))
+  assert.equal(value('conductor_slots_total', { outcome: 'fired', reason: 'fired' }), 1)
+  assert.equal(value('conductor_slots_total', { outcome: 'skipped', reason: 'rollout-open' }), 2)
+  assert.equal(value('conductor_slots_total', { outcome: 'missed', reason: 'missed' }), 1)
+  assert.equal(value('conductor_slots_total', { outcome: 'skipped', reason: 'other' }), 1)
+  assert.equal(value('conductor_slots_total', { reason: 'freeze' }), 0, 'there from the beginning')
+})
+
 test('whoever takes over shows the same counters: in one piece, piece by piece, or twice over, newest first', async () => {
   const days = historyOf(
     ...deploy('r-1', B, 0),
@@ -126,19 +140,19 @@ test('whoever takes over shows the same counters: in one piece, piece by piece, 
     ...badEnd('r-3', B, 900),
   )
   const text = async (feed: (metrics: ReturnType<typeof createConductorMetrics>) => void) => {
-    const metrics = createConductorMetrics(0)
+    const metrics = createConductorMetrics({ app: APP, startedMs: NOW, readings: readings() })
     feed(metrics)
-    return await metrics.render()
+    return await metrics.metrics()
   }
   const published = () => NOW - 1_000
-  const whole = await text((metrics) => metrics.history(APP, days.toReversed(), published))
+  const whole = await text((metrics) => metrics.history(days.toReversed(), published))
   await fc.assert(
     fc.asyncProperty(fc.array(fc.nat(days.length)), async (cuts) => {
       const ends = [...cuts, days.length].toSorted((a, b) => a - b)
       const pieces = await text((metrics) => {
         // Each piece comes with some entries that were told before, as a look at the newest few does.
         for (const [i, end] of ends.entries()) {
-          metrics.history(APP, days.slice(Math.max(0, (ends[i - 1] ?? 0) - 3), end).toReversed(), published)
+          metrics.history(days.slice(Math.max(0, (ends[i - 1] ?? 0) - 3), end).toReversed(), published)
         }
       })
       assert.equal(pieces, whole)
