@@ -70,6 +70,11 @@ interface Series {
   readonly values?: readonly (readonly [number, string])[]
 }
 
+interface FiredAlert {
+  readonly labels: Readonly<Record<string, string>>
+  readonly annotations: Readonly<Record<string, string>>
+}
+
 /** What Prometheus answers, as Grafana would ask: now, or over the last minute. */
 async function ask({ url }: PrometheusServer, { where, expr, instant }: Expression): Promise<readonly Series[]> {
   const now = Date.now() / 1_000
@@ -128,16 +133,27 @@ test('after real rollouts, forward and back, every query of every dashboard retu
   await conduct('rollback')
   const over = 'conductor_rollouts_total{outcome="rolledBack"} - on (app) conductor_rollout_open'
   await until('the end of the rollback was scraped', async () => (await value(over)) === '1', 30_000)
-  await until('both are armed to go forward again', async () => (await value('sum(puller_armed)')) === '2', 30_000)
+  await until(
+    'both nodes are armed to go forward again',
+    async () => (await value('sum(puller_armed)')) === '2',
+    30_000,
+  )
+  const back = 'sum(puller_move_seconds_count{outcome="back"})'
+  await until('both said that they went back', async () => (await value(back)) === '2', 30_000)
 
   await t.test('every query returns data, but for those that are listed with the reason', async () => {
-    const answers = await Promise.all(
-      [...dashboardQueries(), ...variableQueries()].map(async (one) => {
-        return { where: one.where, some: figures(await ask(prometheus, one)).length > 0 }
-      }),
-    )
-    const empty = answers.filter(({ some }) => !some).map(({ where }) => where)
-    assert.deepEqual(empty.toSorted(), Object.keys(SILENT).toSorted())
+    const empty = async () => {
+      const answers = await Promise.all(
+        [...dashboardQueries(), ...variableQueries()].map(async (one) => {
+          return { where: one.where, some: figures(await ask(prometheus, one)).length > 0 }
+        }),
+      )
+      return answers.filter(({ some }) => !some).map(({ where }) => where)
+    }
+    // A scrape of each exporter is a second away at most, and a rate needs two.
+    const settled = async () => (await empty()).length === Object.keys(SILENT).length
+    await until('the last of it was scraped', settled, 15_000).catch(() => undefined)
+    assert.deepEqual((await empty()).toSorted(), Object.keys(SILENT).toSorted())
   })
 
   await t.test('the four figures are those of what happened', async () => {
@@ -147,7 +163,7 @@ test('after real rollouts, forward and back, every query of every dashboard retu
     assert.equal(await of('conductor_rollouts_total{outcome="rolledBack"}'), 1)
     assert.equal(await of('conductor_lead_time_seconds_count{ring="production"}'), 2)
     assert.equal(await of('conductor_time_to_restore_seconds_count{ring="production"}'), 1)
-    assert.equal(await of('sum(puller_move_seconds_count{outcome="back"})'), 2, 'both nodes went back once')
+    assert.equal(await of(back), 2, 'both nodes went back once')
     const rate = dashboardQueries().find(({ where }) => where === 'dora / Change failure rate / A')
     assert.ok(rate !== undefined)
     const [{ value: [, said] = [] } = {}] = await ask(prometheus, rate)
@@ -188,37 +204,24 @@ test('after real rollouts, forward and back, every query of every dashboard retu
 
   await t.test('in a fleet that is well no alert is true but the one that tells of the rollback', async () => {
     assert.deepEqual(await trueNow(), ['HotcoldRolledBack'])
-    const answer = await fetch(`${prometheus.url}/api/v1/alerts`)
-    const { data } = (await answer.json()) as { data: { alerts: readonly { annotations: Record<string, string> }[] } }
-    const [{ annotations = {} } = {}] = data.alerts
+    const fired = async () => {
+      const answer = await fetch(`${prometheus.url}/api/v1/alerts`)
+      const { data } = (await answer.json()) as { data: { alerts: readonly FiredAlert[] } }
+      return data.alerts.find(({ labels }) => labels.alertname === 'HotcoldRolledBack')
+    }
+    const { annotations } = await until('Prometheus fires it', fired, 15_000)
     assert.equal(annotations.summary, 'A rollout of web was rolled back', 'its words are filled in')
   })
 
   await t.test(
-    'a killed puller, a crash loop, a foreign order, a line that is held: each makes its alert true',
+    'a puller that is stopped, a foreign order, a line that is held: each makes its alert true',
     async () => {
-      const [first, second] = fleet.nodes
-      assert.ok(first && second)
-      for (let start = 0; start < 3; start += 1) {
-        const startedAt = await value(`puller_start_time_seconds{instance="127.93.0.1:9464"}`)
-        await first.stop('SIGKILL')
-        first.start()
-        const again = async () => {
-          const now = await value(`puller_start_time_seconds{instance="127.93.0.1:9464"}`)
-          return now !== undefined && now !== startedAt
-        }
-        await until('it was scraped after its start', again, 30_000)
-      }
+      const [, second] = fleet.nodes
+      assert.ok(second)
       await second.stop('SIGTERM')
       await conduct('hold', '--reason', 'database upgrade')
       await consul.kv.put('hotcold/v1/web/production/target', 'A')
-      const expected = [
-        'HotcoldForeignOrder',
-        'HotcoldLineHeldLong',
-        'HotcoldNodesSilent',
-        'HotcoldPullerCrashLoop',
-        'HotcoldPullerDown',
-      ]
+      const expected = ['HotcoldForeignOrder', 'HotcoldLineHeldLong', 'HotcoldNodesSilent', 'HotcoldPullerDown']
       const all = async () => {
         const found = await trueNow()
         return expected.every((name) => found.includes(name))
