@@ -15,7 +15,7 @@ import {
   VIEW_METRICS,
 } from './core/metric-table.ts'
 import type { Picture } from './core/picture.ts'
-import { emptyTally, type PublishedAt, tally } from './core/tally.ts'
+import { emptyTally, tally } from './core/tally.ts'
 
 // One by one: see docs/decisions/0013.
 const load = createRequire(import.meta.url)
@@ -58,10 +58,12 @@ export interface ConductorMetrics {
   /** The newest view, which replaces the one before. */
   view(picture: Picture): void
   /**
-   * Entries of the history, in any order; those that were told before change nothing. The first call must be given the whole history
-   * (`ledger.history(Infinity)`), also an empty one: until then nothing that is made of it is shown.
+   * Entries of the history, in the order of their numbers from call to call; those that were told before change nothing. `historyReader`
+   * brings them.
    */
-  history(entries: readonly HistoryEntry[], publishedAt: PublishedAt): void
+  history(entries: readonly HistoryEntry[]): void
+  /** All of the history was told: until then nothing that is made of it is shown. */
+  historyRead(): void
   consul(report: RequestReport): void
   store(report: RequestReport): void
 }
@@ -90,13 +92,15 @@ export function createConductorMetrics(of: {
       beginnings(app, ring).forEach(zero)
     }
   }
-  const seenRings = (): readonly string[] => (picture === null ? [] : picture.rings.map(({ ring }) => ring))
 
   async function render(): Promise<string> {
     reset()
     if (picture !== null) figuresOf(picture).forEach(put)
     processFigures(app, startedMs, readings).forEach(put)
-    return await registry.metrics()
+    if (wasRead) return await registry.metrics()
+    const names = Object.keys({ ...VIEW_METRICS, ...PROCESS_METRICS })
+    const texts = await Promise.all(names.map((name) => registry.getSingleMetricAsString(name)))
+    return `${texts.join('\n\n')}\n`
   }
 
   return {
@@ -110,13 +114,15 @@ export function createConductorMetrics(of: {
     },
     view(now) {
       picture = now
-      if (wasRead) begin(seenRings())
+      begin(now.rings.map(({ ring }) => ring))
     },
-    history(entries, publishedAt) {
+    historyRead() {
+      begin([])
       wasRead = true
-      begin(seenRings())
+    },
+    history(entries) {
       for (const entry of entries.toSorted((a, b) => a.seq - b.seq)) {
-        const { tally: next, counted } = tally(known, entry, publishedAt)
+        const { tally: next, counted } = tally(known, entry)
         begin(counted.flatMap(({ labels }) => labels.ring ?? []))
         counted.forEach(put)
         known = next

@@ -3,7 +3,7 @@ import { createRequire } from 'node:module'
 import type * as prom from 'prom-client'
 import { type NodeStatus, PHASES } from '#fleet/node-status.ts'
 import type { Clock } from '#fleet/ports.ts'
-import { AT_REST, follow } from './core/moves.ts'
+import { AT_REST, follow, MOVE_OUTCOMES } from './core/moves.ts'
 import type { StageResult } from './core/trees.ts'
 
 // One by one: the package's index also loads what pushes, summarizes and measures Node itself, and all that it takes (docs/decisions/0013).
@@ -132,6 +132,7 @@ export function createMetrics(clock: Pick<Clock, 'now' | 'monotonic'>): PullerMe
     since = { phase, ms }
   }
   let moving = AT_REST
+  for (const outcome of MOVE_OUTCOMES) movesTook.zero({ outcome })
   for (const phase of PHASES) phases.inc({ phase }, 0)
   for (const outcome of ['swapped', 'reverted', 'failed']) swaps.inc({ outcome }, 0)
   return {

@@ -1,5 +1,6 @@
 // Owns `conduct release`: begins a rollout or goes on with the open one, drives it, and says how it ended.
 
+import { deliveryFacts } from '#conductor/core/delivery.ts'
 import type { GateReader } from '#conductor/core/gates.ts'
 import { pictureOf, type RingPicture } from '#conductor/core/picture.ts'
 import { beginRollout } from '#conductor/core/reduce.ts'
@@ -100,10 +101,8 @@ async function begin(
   const { at, id, build, reason, stages, forced = [], supersedes = null } = beginning
   const rings = [...new Set(stages.map(({ ring }) => ring))].join(', ')
   const past = forced.length === 0 ? {} : { forced: forced.join(', '), emergency }
-  // To an older build by name: no deploy, for whoever counts them.
-  const back = beginning.back === true ? { back: true } : {}
   const begun = { rollout: id, build, rings, stages: stages.length, reason }
-  const facts = { ...begun, ...past, ...back, ...(supersedes !== null && { supersedes }) }
+  const facts = { ...begun, ...deliveryFacts(start), ...past, ...(supersedes !== null && { supersedes }) }
   const told = [{ at, by, event: 'release-begun', facts }, ...tell(rollout, events, by, at)]
   const world = { ledger: ports.ledger, lease }
   return (await execute(world, observed.ledger, { rollout, events, told, answered: [] }, signal)) ?? rollout

@@ -6,7 +6,8 @@ import { type HistoryMetric, type Sample, SLOT_CODES, type SlotCode, slotLabels 
 /** What is remembered of a rollout that is under way. */
 interface Journey {
   readonly build: string
-  /** Milliseconds since 1970; null where its beginning is not known. */
+  /** When its build was published; in milliseconds since 1970, like all of these, and null where that is not known. */
+  readonly publishedMs: number | null
   readonly begunMs: number | null
   readonly recalledMs: number | null
   /** Goes back: nothing of it counts as a deploy. `reversal`: born on its way back; `release`: to an older build by name. */
@@ -44,16 +45,13 @@ export function emptyTally(app: string): Tally {
   return { app, seq: 0, journeys: {}, rings: {} }
 }
 
-/** When a build was published, in milliseconds since 1970; null where nobody knows any more. */
-export type PublishedAt = (build: string) => number | null
-
 interface Tallied {
   readonly tally: Tally
   readonly counted: readonly Counted[]
 }
 
 /** Pure. Entries are told in the order of their numbers; one that was told before changes nothing. */
-export function tally(before: Tally, entry: HistoryEntry, publishedAt: PublishedAt): Tallied {
+export function tally(before: Tally, entry: HistoryEntry): Tallied {
   if (entry.seq <= before.seq) return { tally: before, counted: [] }
   const { app } = before
   const seen = { ...before, seq: entry.seq }
@@ -64,7 +62,7 @@ export function tally(before: Tally, entry: HistoryEntry, publishedAt: Published
     return { tally: seen, counted: [event, slot(seen, code)] }
   }
   if (typeof id !== 'string') return { tally: seen, counted: [event] }
-  const told = HEARD[entry.event]?.({ tally: seen, id, journey: journeyIn(seen, id), entry, publishedAt })
+  const told = HEARD[entry.event]?.({ tally: seen, id, journey: journeyIn(seen, id), entry })
   return told === undefined ? { tally: seen, counted: [event] } : { ...told, counted: [event, ...told.counted] }
 }
 
@@ -73,7 +71,6 @@ interface Hearing {
   readonly id: string
   readonly journey: Journey
   readonly entry: HistoryEntry
-  readonly publishedAt: PublishedAt
 }
 
 const HEARD: Readonly<Record<string, (hearing: Hearing) => Tallied>> = {
@@ -85,7 +82,7 @@ const HEARD: Readonly<Record<string, (hearing: Hearing) => Tallied>> = {
   ended,
 }
 
-const UNKNOWN: Journey = { build: '', begunMs: null, recalledMs: null, back: 'no', rings: {} }
+const UNKNOWN: Journey = { build: '', publishedMs: null, begunMs: null, recalledMs: null, back: 'no', rings: {} }
 const UNTOUCHED: Leg = { exposedMs: null, raisedMs: null, whole: false }
 
 function journeyIn({ journeys }: Tally, id: string): Journey {
@@ -109,7 +106,10 @@ function begun(hearing: Hearing): Tallied {
   const { facts } = hearing.entry
   const back = facts.back === true ? 'release' : 'no'
   const fired = typeof facts.slot === 'string' ? [slot(hearing.tally, 'fired')] : []
-  return withJourney(hearing, { ...UNKNOWN, build: text(facts.build), begunMs: momentOf(hearing), back }, fired)
+  const published = Date.parse(text(facts.published))
+  const publishedMs = Number.isNaN(published) ? null : published
+  const begunMs = momentOf(hearing)
+  return withJourney(hearing, { ...UNKNOWN, build: text(facts.build), publishedMs, begunMs, back }, fired)
 }
 
 function ordered(hearing: Hearing): Tallied {
@@ -129,7 +129,7 @@ function converged(hearing: Hearing): Tallied {
 
 /** A stage without a soak is passed, or ends the rollout, in the moment in which it is converged, and nothing else tells of that. */
 function convergence(hearing: Hearing, ring: string, share: unknown): { leg: Leg; counted: readonly Counted[] } {
-  const { journey, publishedAt } = hearing
+  const { journey } = hearing
   const leg = journey.rings[ring] ?? UNTOUCHED
   const at = momentOf(hearing)
   const counted: Counted[] = []
@@ -138,10 +138,9 @@ function convergence(hearing: Hearing, ring: string, share: unknown): { leg: Leg
     counted.push(observation(hearing, 'conductor_time_to_converge_seconds', { ring }, at - leg.raisedMs))
   }
   const whole = share === 100
-  const published = publishedAt(journey.build)
   const fresh = journey.back === 'no' && !runsAlready(hearing.tally.rings[ring] ?? null, journey)
-  if (fresh && whole && !leg.whole && leg.exposedMs !== null && published !== null) {
-    counted.push(observation(hearing, 'conductor_lead_time_seconds', { ring }, at - published))
+  if (fresh && whole && !leg.whole && leg.exposedMs !== null && journey.publishedMs !== null) {
+    counted.push(observation(hearing, 'conductor_lead_time_seconds', { ring }, at - journey.publishedMs))
   }
   return { leg: { ...leg, raisedMs: null, whole: leg.whole || whole }, counted }
 }

@@ -127,6 +127,9 @@ test('after real rollouts, forward and back, every query of every dashboard retu
   await writeFile(simple, stringify({ plan: [{ ring: 'production' }] }))
   await publish('A')
   await conduct('release', 'A', '--config', simple, '--app', 'web', '--consul', consul.url)
+  // An increase is what came after a first sample.
+  const swapped = 'sum(puller_swaps_total{outcome="swapped"})'
+  await until('the first deploy was scraped', async () => (await value(swapped)) === '2', 30_000)
   await publish('B')
   // It soaks, so that a scrape sees it wait.
   await conduct('release', 'B')

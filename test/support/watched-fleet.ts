@@ -12,6 +12,7 @@ import { silentLogger } from '#adapters/runtime/logger.ts'
 import { pictureOf } from '#conductor/core/picture.ts'
 import { createConductorMetrics } from '#conductor/metrics.ts'
 import { Bell, observe } from '#conductor/shell/observe.ts'
+import { historyReader } from '#conductor/shell/read-history.ts'
 import type { Name } from '#fleet/build.ts'
 import { readings } from './daemon-readings.ts'
 import { ALERTS_FILE } from './dashboards.ts'
@@ -38,7 +39,11 @@ export async function watchingConductor(
   const builds = catalog(client, { app })
   const lease = locks(client, { app })
   const bell = new Bell(eyes.board, rings, systemClock, 200, stop.signal)
-  let whole = true
+  const history = historyReader(
+    eyes.ledger,
+    (told) => metrics.history(told),
+    () => metrics.historyRead(),
+  )
   const look = async (): Promise<void> => {
     const { fleet, rollout } = await observe(eyes, { app, rings, policy: POLICY }, stop.signal)
     const entries = await builds.list(stop.signal)
@@ -47,12 +52,7 @@ export async function watchingConductor(
     const holder = await lease.holder(stop.signal)
     metrics.view(pictureOf({ app, rings: views, fleet, rollout, lease: holder, builds: entries, now }))
     seenMs = performance.now()
-    const published = (build: string): number | null => {
-      const entry = entries.find((one) => one.build === build)
-      return entry === undefined ? null : Date.parse(entry.createdAt)
-    }
-    metrics.history(await eyes.ledger.history(whole ? Infinity : 50, stop.signal), published)
-    whole = false
+    await history.catchUp(stop.signal)
   }
   const watching = (async () => {
     while (!stop.signal.aborted) {

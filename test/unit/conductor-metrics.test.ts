@@ -131,7 +131,12 @@ test('nothing of the history is shown before it was read, so that Prometheus nev
   const before = samplesIn(await metrics.metrics())
   assert.equal(valueIn(before, 'conductor_rollouts_total', { outcome: 'done' }), undefined)
   assert.equal(valueIn(before, 'conductor_deploys_total', { outcome: 'done' }), undefined)
-  metrics.history([], () => null)
+  const begun = { seq: 1, prev: '', at: new Date(NOW).toISOString(), by: 'ana', event: 'release-begun', facts: {} }
+  metrics.history([begun])
+  const half = samplesIn(await metrics.metrics())
+  assert.equal(valueIn(half, 'conductor_history_events_total'), undefined, 'nor while it is read')
+  assert.equal(valueIn(half, 'conductor_roster_nodes'), 1, 'the view is shown')
+  metrics.historyRead()
   const after = samplesIn(await metrics.metrics())
   assert.equal(valueIn(after, 'conductor_rollouts_total', { outcome: 'done' }), 0)
   assert.equal(

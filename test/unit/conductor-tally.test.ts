@@ -2,13 +2,17 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createConductorMetrics } from '#conductor/metrics.ts'
+import { historyReader } from '#conductor/shell/read-history.ts'
+import { FleetError } from '#fleet/errors.ts'
 import type { HistoryEntry } from '#fleet/ports.ts'
+import { writeHistoryEntry } from '#fleet/wire.ts'
 import { readings } from '#test/support/daemon-readings.ts'
 import { fc } from '#test/support/properties.ts'
 import { A, APP, B, C, RING } from '#test/support/rollout-sim.ts'
 import { samplesIn, valueIn } from '#test/support/scrape.ts'
 
 const NOW = Date.parse('2026-11-22T16:40:00Z')
+const PUBLISHED = '2026-11-22T16:30:00Z'
 
 /** A history as it is written: what happened, and after how many seconds. */
 function historyOf(...told: readonly [seconds: number, event: string, facts?: HistoryEntry['facts']][]) {
@@ -18,7 +22,11 @@ function historyOf(...told: readonly [seconds: number, event: string, facts?: Hi
 }
 
 const deploy = (id: string, build: string, from: number): [number, string, HistoryEntry['facts']][] => [
-  [from, 'release-begun', { rollout: id, build, rings: RING, stages: 1 }],
+  [
+    from,
+    'release-begun',
+    { rollout: id, build, rings: RING, stages: 1, ...(build !== 'unknown' && { published: PUBLISHED }) },
+  ],
   [from + 1, 'ordered', { rollout: id, kind: 'stage', ring: RING, build, exposed: 0, roster: 4 }],
   [from + 10, 'ordered', { rollout: id, kind: 'raise', ring: RING, build, exposed: 2, roster: 4 }],
   [from + 20, 'ordered', { rollout: id, kind: 'raise', ring: RING, build, exposed: 4, roster: 4 }],
@@ -35,7 +43,8 @@ const badEnd = (id: string, build: string, at: number): [number, string, History
 
 async function counted(...histories: readonly (readonly HistoryEntry[])[]) {
   const metrics = createConductorMetrics({ app: APP, startedMs: NOW, readings: readings() })
-  for (const entries of histories) metrics.history(entries, (build) => (build === 'unknown' ? null : NOW - 600_000))
+  for (const entries of histories) metrics.history(entries)
+  metrics.historyRead()
   const samples = samplesIn(await metrics.metrics())
   return (name: string, labels: Readonly<Record<string, string>> = {}) =>
     valueIn(samples, name, { app: APP, ...labels })
@@ -142,20 +151,65 @@ test('whoever takes over shows the same counters: in one piece, piece by piece, 
   const text = async (feed: (metrics: ReturnType<typeof createConductorMetrics>) => void) => {
     const metrics = createConductorMetrics({ app: APP, startedMs: NOW, readings: readings() })
     feed(metrics)
+    metrics.historyRead()
     return await metrics.metrics()
   }
-  const published = () => NOW - 1_000
-  const whole = await text((metrics) => metrics.history(days.toReversed(), published))
+  const whole = await text((metrics) => metrics.history(days.toReversed()))
   await fc.assert(
     fc.asyncProperty(fc.array(fc.nat(days.length)), async (cuts) => {
       const ends = [...cuts, days.length].toSorted((a, b) => a - b)
       const pieces = await text((metrics) => {
         // Each piece comes with some entries that were told before, as a look at the newest few does.
         for (const [i, end] of ends.entries()) {
-          metrics.history(days.slice(Math.max(0, (ends[i - 1] ?? 0) - 3), end).toReversed(), published)
+          metrics.history(days.slice(Math.max(0, (ends[i - 1] ?? 0) - 3), end).toReversed())
         }
       })
       assert.equal(pieces, whole)
     }),
   )
+})
+
+test('a history is read once from its beginning, a few entries at a time, and then what is new, however much that is', async () => {
+  const written = Array.from({ length: 150 }, (_, i): HistoryEntry => {
+    return { seq: i + 1, prev: '', at: new Date(NOW).toISOString(), by: 'ana', event: 'held', facts: {} }
+  })
+  let [there, breaksAt] = [130, 70]
+  const ledger = {
+    async *chain() {
+      yield { name: 'notes', raw: writeHistoryEntry({ ...(written[0] as HistoryEntry), seq: 999 }) }
+      for (const [i, entry] of written.slice(0, there).entries()) {
+        if (i === breaksAt) throw new FleetError('CONSUL_UNREACHABLE', 'gone')
+        yield { name: String(entry.seq).padStart(12, '0'), raw: writeHistoryEntry(entry) }
+      }
+    },
+    history: async (limit: number) => written.slice(0, there).toReversed().slice(0, limit),
+  }
+  const told: number[][] = []
+  let whole = 0
+  const onWhole = () => {
+    whole += 1
+  }
+  const reader = historyReader(ledger, (entries) => void told.push(entries.map(({ seq }) => seq)), onWhole)
+  const signal = new AbortController().signal
+  await assert.rejects(reader.catchUp(signal), /gone/)
+  assert.deepEqual([told.flat().length, whole], [60, 0], 'what was read is told, and is not all')
+  breaksAt = -1
+  told.length = 0
+  await reader.catchUp(signal)
+  assert.deepEqual(
+    told.map((batch) => batch.length),
+    [60, 60, 10],
+  )
+  assert.equal(whole, 1)
+  told.length = 0
+  await reader.catchUp(signal)
+  assert.deepEqual(told.flat(), [], 'nothing is new')
+  written.push(...written.map((entry) => ({ ...entry, seq: entry.seq + 150 })))
+  there = 300
+  await reader.catchUp(signal)
+  assert.deepEqual(
+    told.flat().toSorted((a, b) => a - b),
+    Array.from({ length: 170 }, (_, i) => i + 131),
+  )
+  assert.equal(whole, 1)
 })

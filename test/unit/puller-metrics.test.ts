@@ -37,7 +37,7 @@ const forward: readonly [Phase, string | null, string | null][] = [
 test('a move is measured from draining until the node is at rest, and forward is not back', async () => {
   const value = await told(...forward)
   assert.equal(value('puller_move_seconds_sum', { outcome: 'forward' }), 4)
-  assert.equal(value('puller_move_seconds_count', { outcome: 'back' }), undefined)
+  assert.equal(value('puller_move_seconds_count', { outcome: 'back' }), 0, 'there from the beginning')
   assert.equal(value('puller_phase_seconds_total', { phase: 'draining' }), 1)
   assert.equal(value('puller_phase_seconds_total', { phase: 'parked' }), 0)
   assert.equal(value('puller_start_time_seconds'), 50)
@@ -50,7 +50,7 @@ test('back to the build that ran before is a rollback; by itself because the bui
   assert.equal(back('puller_move_seconds_sum', { outcome: 'back' }), 3)
   const reverted = await told(...forward.slice(0, -1), ['reverting', B, A], ['idle', B, A])
   assert.equal(reverted('puller_move_seconds_sum', { outcome: 'reverted' }), 5)
-  assert.equal(reverted('puller_move_seconds_count', { outcome: 'forward' }), undefined)
+  assert.equal(reverted('puller_move_seconds_count', { outcome: 'forward' }), 0)
 })
 
 test('a drain that is called off, and one that ends parked, are told apart', async () => {
