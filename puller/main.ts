@@ -7,6 +7,7 @@ import { targetFeed } from '#adapters/consul/feed.ts'
 import { consulMaintenance } from '#adapters/consul/maintenance.ts'
 import { pins } from '#adapters/consul/pins.ts'
 import { statusSink } from '#adapters/consul/sink.ts'
+import { measuredStore } from '#adapters/measured-store.ts'
 import { systemClock } from '#adapters/runtime/clock.ts'
 import { closest } from '#adapters/runtime/closest.ts'
 import { readConfigFile } from '#adapters/runtime/config-file.ts'
@@ -92,7 +93,7 @@ async function openRoot(config: PullerConfig, log: Logger, store: BuildStore): P
 
 function consulOf(config: PullerConfig, log: Logger, metrics: PullerMetrics | null) {
   const options = { ...defined(config.consul), prefix: config.prefix }
-  const client = connectConsul(options, { clock: systemClock, log, ...(metrics && { onRequest: metrics.request }) })
+  const client = connectConsul(options, { clock: systemClock, log, ...(metrics && { onRequest: metrics.consul }) })
   return { client, maintenance: consulMaintenance(client) }
 }
 
@@ -102,8 +103,9 @@ async function run(config: PullerConfig): Promise<number> {
   const log = createLogger({ level: config.log.level, name: 'puller' })
   const supervisor = openSupervisor(process.env, { clock: systemClock, log })
   shutdown.signal.addEventListener('abort', () => void supervisor.stopping(), { once: true })
-  const metrics = createMetrics()
-  const store = await openStore({ ...defined(config.store), mustExist: true }, { clock: systemClock, log })
+  const metrics = createMetrics(systemClock)
+  const opened = await openStore({ ...defined(config.store), mustExist: true }, { clock: systemClock, log })
+  const store = measuredStore(opened, systemClock, metrics.store)
   const trees = await openRoot(config, log, store)
   let clean = false
   const { client, maintenance } = consulOf(config, log, metrics)

@@ -2,6 +2,8 @@
 import { createRequire } from 'node:module'
 import type * as prom from 'prom-client'
 import { type NodeStatus, PHASES } from '#fleet/node-status.ts'
+import type { Clock } from '#fleet/ports.ts'
+import { AT_REST, follow, MOVE_OUTCOMES } from './core/moves.ts'
 import type { StageResult } from './core/trees.ts'
 
 // One by one: the package's index also loads what pushes, summarizes and measures Node itself, and all that it takes (docs/decisions/0013).
@@ -14,14 +16,26 @@ const Registry = load('prom-client/lib/registry.js') as typeof prom.Registry
 export interface PullerMetrics {
   readonly contentType: string
   render(): Promise<string>
-  status(status: NodeStatus): void
+  /** @param previous what ran before hot; null when nothing did or it failed */
+  status(status: NodeStatus, previous: string | null): void
   staged(result: StageResult): void
   swapped(outcome: 'swapped' | 'reverted' | 'failed'): void
   jobFinished(kind: string, ms: number, ok: boolean): void
-  request(report: { readonly kind: string; readonly outcome: string; readonly ms: number }): void
+  consul(report: RequestReport): void
+  store(report: RequestReport): void
+  /** For whoever prints or checks the list of metrics. */
+  readonly registry: prom.Registry
 }
 
-export function createMetrics(): PullerMetrics {
+interface RequestReport {
+  readonly kind: string
+  readonly outcome: string
+  readonly ms: number
+}
+
+const REQUEST_SECONDS = [0.005, 0.025, 0.1, 0.5, 2.5, 10, 70]
+
+export function createMetrics(clock: Pick<Clock, 'now' | 'monotonic'>): PullerMetrics {
   const registry = new Registry()
   const registers = [registry]
   const info = new Gauge({ name: 'puller_info', help: 'Builds of this node', labelNames: ['hot', 'cold'], registers })
@@ -70,18 +84,69 @@ export function createMetrics(): PullerMetrics {
     buckets: [0.01, 0.05, 0.25, 1, 5, 15, 60, 300],
     registers,
   })
-  const requests = new Histogram({
+  const consul = new Histogram({
     name: 'puller_consul_request_seconds',
     help: 'Requests to Consul, blocking queries included',
     labelNames: ['kind', 'outcome'],
-    buckets: [0.005, 0.025, 0.1, 0.5, 2.5, 10, 70],
+    buckets: REQUEST_SECONDS,
     registers,
   })
+  const store = new Histogram({
+    name: 'puller_store_request_seconds',
+    help: 'Requests to the store until their last byte',
+    labelNames: ['kind', 'outcome'],
+    buckets: REQUEST_SECONDS,
+    registers,
+  })
+  const phases = new Counter({
+    name: 'puller_phase_seconds_total',
+    help: 'Time spent in each phase',
+    labelNames: ['phase'],
+    registers,
+  })
+  const movesTook = new Histogram({
+    name: 'puller_move_seconds',
+    help: 'From draining until the node is at rest again, by where that led',
+    labelNames: ['outcome'],
+    buckets: [0.25, 1, 2.5, 5, 15, 30, 60, 120, 300, 900],
+    registers,
+  })
+  const started = new Gauge({
+    name: 'puller_start_time_seconds',
+    help: 'When this process began, in seconds since 1970',
+    registers,
+  })
+  new Gauge({
+    name: 'puller_resident_memory_bytes',
+    help: 'Memory of this process',
+    registers,
+    collect() {
+      this.set(process.memoryUsage.rss())
+    },
+  })
+  started.set(clock.now() / 1_000)
+  let since = { phase: 'idle', ms: clock.monotonic() }
+  const spend = (phase: string): void => {
+    const ms = clock.monotonic()
+    phases.inc({ phase: since.phase }, (ms - since.ms) / 1_000)
+    since = { phase, ms }
+  }
+  let moving = AT_REST
+  for (const outcome of MOVE_OUTCOMES) movesTook.zero({ outcome })
+  for (const phase of PHASES) phases.inc({ phase }, 0)
   for (const outcome of ['swapped', 'reverted', 'failed']) swaps.inc({ outcome }, 0)
   return {
     contentType: registry.contentType,
-    render: () => registry.metrics(),
-    status(status) {
+    registry,
+    render: () => {
+      spend(since.phase)
+      return registry.metrics()
+    },
+    status(status, previous) {
+      spend(status.phase)
+      const step = follow(moving, status, previous, since.ms)
+      moving = step.moving
+      if (step.moved !== null) movesTook.observe({ outcome: step.moved.outcome }, step.moved.ms / 1_000)
       info.reset()
       info.set({ hot: status.hot ?? '', cold: status.cold ?? '' }, 1)
       for (const one of PHASES) phase.set({ phase: one }, one === status.phase ? 1 : 0)
@@ -99,6 +164,7 @@ export function createMetrics(): PullerMetrics {
     },
     swapped: (outcome) => swaps.inc({ outcome }),
     jobFinished: (job, ms, ok) => jobs.observe({ job, outcome: ok ? 'ok' : 'failed' }, ms / 1_000),
-    request: ({ kind, outcome, ms }) => requests.observe({ kind, outcome }, ms / 1_000),
+    consul: ({ kind, outcome, ms }) => consul.observe({ kind, outcome }, ms / 1_000),
+    store: ({ kind, outcome, ms }) => store.observe({ kind, outcome }, ms / 1_000),
   }
 }

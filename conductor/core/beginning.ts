@@ -62,7 +62,13 @@ export interface Refusal {
 
 export type ReleaseStart =
   /** `takesUp`: its first orders, where an aborted rollout of the build left a ring. */
-  | { readonly kind: 'begin'; readonly beginning: Beginning; readonly takesUp: readonly RolloutEvent[] }
+  | {
+      readonly kind: 'begin'
+      readonly beginning: Beginning
+      readonly takesUp: readonly RolloutEvent[]
+      /** When its build was published, ISO 8601. */
+      readonly published: string
+    }
   /** `adopts`: what puts it back over orders of others, with the operator's word. */
   | { readonly kind: 'resume'; readonly rollout: Rollout; readonly adopts: readonly RolloutEvent[] }
   | { readonly kind: 'already'; readonly build: BuildId }
@@ -88,7 +94,7 @@ export function startRelease(wish: ReleaseWish, facts: ReleaseFacts): ReleaseSta
   const last = facts.rollout
   const left = facts.rings.filter((view) => isAbandoned(view, last))
   const takesUp = last === null ? [] : left.flatMap((view) => takeUp(rollout, last, view, Date.parse(wish.at)))
-  return { kind: 'begin', beginning, takesUp }
+  return { kind: 'begin', beginning, takesUp, published: entry.createdAt }
 }
 
 /** Before the quarantine that the way back brings along: who releases the build again is told of the rollback, which goes on. */

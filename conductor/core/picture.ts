@@ -6,7 +6,7 @@ import { hasExpired, type LineHold } from '#fleet/hold.ts'
 import type { CatalogEntry, LeaseNote } from '#fleet/ports.ts'
 import type { Because, Hold, Rollout, Waiver } from '#fleet/rollout.ts'
 import { type Counts, countNodes, type NodeState, stateOf } from '#fleet/roster.ts'
-import type { Target } from '#fleet/target.ts'
+import { place, type Target, wants } from '#fleet/target.ts'
 import { isAbandoned } from './abandoned.ts'
 import { type Force, forceIn, isForeign, isRegressed } from './force.ts'
 import { describeStanding } from './ownership.ts'
@@ -22,6 +22,8 @@ export interface NodePicture {
   readonly state: NodeState
   readonly hot: string | null
   readonly cold: string | null
+  /** The build that the order puts on it; null where it is asked for none. */
+  readonly ordered: string | null
   readonly armed: boolean
   readonly generation: number
   readonly refusal: { readonly build: string; readonly code: string; readonly message: string } | null
@@ -149,7 +151,8 @@ function pictureRing(view: RingView, rollout: Rollout | null, builds: readonly C
     nodes: nodes.map((node) => {
       const { app: _app, ring: _ring, rollout: _rollout, attempt: _attempt, ...said } = node.status
       const waived = waiverOf(rollout, node.status.node)
-      return { ...said, state: stateOf(node, counted), silent: node.silent, waived }
+      const ordered = wants(counted, place(counted.salt, said.node), said.hot).hot
+      return { ...said, ordered, state: stateOf(node, counted), silent: node.silent, waived }
     }),
   }
 }

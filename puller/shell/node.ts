@@ -21,7 +21,8 @@ import { openTurns, type TurnOptions } from './turn.ts'
 
 /** What a node tells its metrics. */
 export interface Observer {
-  status(status: NodeStatus): void
+  /** @param previous what ran before hot */
+  status(status: NodeStatus, previous: string | null): void
   staged(result: StageResult): void
   swapped(outcome: 'swapped' | 'reverted' | 'failed'): void
   jobFinished(kind: string, ms: number, ok: boolean): void
@@ -178,7 +179,7 @@ export async function runNode(
   const changed = (state: NodeState, event: NodeEvent | null): void => {
     // What was wrong at the start is over once something was verified since.
     if (event?.type === 'undrained' && state.verified) wrong = []
-    observer.status(status())
+    observer.status(status(), state.previous?.build ?? null)
     publisher?.poke()
   }
   const traceless = tracelessUnder(options)
@@ -212,7 +213,7 @@ export async function runNode(
     const onOrder = (order: Parameters<Parameters<Admission['run']>[1]>[0]): void =>
       loop.send({ type: 'ordered', order })
     const onNews = (back: boolean): void => {
-      observer.status(status())
+      observer.status(status(), loop.state().previous?.build ?? null)
       publisher?.poke(back)
     }
     const watching = admission?.run(parts.signal, onOrder, onNews) ?? NEVER

@@ -6,6 +6,7 @@ import { test } from 'node:test'
 import { PAGE, performancePage } from '#bench/doc/page.ts'
 import { RESULTS, readResults } from '#bench/kit/result.ts'
 import { MACHINE_DOC, machineDoc } from '#test/support/machine-doc.ts'
+import { METRICS_DOC, metricsDoc } from '#test/support/metrics-doc.ts'
 import { filesMatching, PROJECT, readText } from '#test/support/source.ts'
 import { VERBS_DOC, verbsDoc } from '#test/support/verbs-doc.ts'
 import { WHY_DOC, whyDoc } from '#test/support/why-doc.ts'
@@ -33,6 +34,10 @@ test('what an operator may do is printed from the table that decides it', () => 
 
 test('why a rollout, a ring or a node stands or waits is printed from the tables that conduct why tells it by', () => {
   assert.equal(readText(WHY_DOC), whyDoc(), 'stale: npm run docs')
+})
+
+test('the list of metrics is printed from the registries that serve them', () => {
+  assert.equal(readText(METRICS_DOC), metricsDoc(), 'stale: npm run docs')
 })
 
 test('the page of figures is printed from the results that are kept', () => {

@@ -114,6 +114,16 @@ test('relative imports name a file with its ending, and nothing but benches impo
   assert.deepEqual(wrong, [])
 })
 
+test('what prints the dashboards leans on nothing of ours, and nothing that is shipped leans on it', () => {
+  const printers = sources().filter(({ path }) => path.startsWith('dashboards/'))
+  assert.ok(printers.length > 4)
+  const wrong = printers.flatMap(({ path, imports }) =>
+    imports.filter(({ from }) => !/^(\.\/|node:|@grafana\/)/.test(from)).map(({ from }) => `${path}: ${from}`),
+  )
+  const users = production().filter(({ imports }) => imports.some(({ from }) => /^(#dashboards|@grafana)\//.test(from)))
+  assert.deepEqual({ wrong, users: users.map(({ path }) => path) }, { wrong: [], users: [] })
+})
+
 test('no two files import each other in a circle', () => {
   const graph = new Map(
     production().map(({ path, imports }) => [

@@ -1,4 +1,4 @@
-// Owns the shape of log lines and metrics: constant lower-case messages, and names that stand in docs/architecture.md.
+// Owns the shape of log lines: constant lower-case messages, and facts that stand in docs/architecture.md.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { codeOf, production, readText } from '#test/support/source.ts'
@@ -68,23 +68,4 @@ test('the scan sees facts in every way they are written', () => {
   const [first, second] = callsIn('x.ts', text)
   assert.deepEqual(first, { where: 'x.ts:1', message: "'a b'", facts: ['build', 'ms', 'error'] })
   assert.match(second?.message ?? '', /^`.*`$/)
-})
-
-test('every metric is of its program, in base units, and in the list of docs/architecture.md, which holds nothing else', () => {
-  const metrics = production().flatMap(({ path, text }) => {
-    const found = path.endsWith('/metrics.ts')
-      ? text.matchAll(/new (Gauge|Counter|Histogram)\(\{\s*name: '(\w+)'/g)
-      : []
-    return [...found].map(([, kind, name = '']) => ({ program: path.split('/')[0], kind, name }))
-  })
-  assert.ok(metrics.length > 5, 'metrics were found')
-  for (const { program, kind, name } of metrics) {
-    assert.ok(name.startsWith(`${program}_`), `${name} begins with ${program}_`)
-    assert.equal(kind === 'Counter', name.endsWith('_total'), `${name}: counters, and only they, end in _total`)
-    assert.doesNotMatch(name, /_(ms|millis\w*|kb|mb|percent)(_|$)/, `${name} is in base units`)
-  }
-  const listed = [...readText('docs/architecture.md').matchAll(/^\| `((?:puller|conductor)_\w+)` \|/gm)].map(
-    ([, name]) => name,
-  )
-  assert.deepEqual(listed.toSorted(), metrics.map(({ name }) => name).toSorted())
 })

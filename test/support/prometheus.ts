@@ -14,6 +14,8 @@ import { until } from './until.ts'
 const REPOSITORY = join(import.meta.dirname, '../..')
 /** Where `.ci/components` puts the binary. */
 const PROMETHEUS_BINARY = join(REPOSITORY, '.cache/prometheus/root/usr/bin/prometheus')
+/** From the same package. */
+export const PROMTOOL_BINARY = join(REPOSITORY, '.cache/prometheus/root/usr/bin/promtool')
 
 export interface PrometheusServer {
   readonly url: string
@@ -25,14 +27,19 @@ export interface PrometheusServer {
 
 /** A real Prometheus that scrapes these exporters each second. */
 export async function startPrometheus(t: TestContext, exporters: readonly Exporter[]): Promise<PrometheusServer> {
+  const targets = exporters.map(({ url }) => new URL(url).host)
+  return await startPrometheusWith(t, { scrape_configs: [{ job_name: 'web', static_configs: [{ targets }] }] })
+}
+
+/** A real Prometheus of this config, which scrapes and evaluates each second. */
+export async function startPrometheusWith(
+  t: TestContext,
+  more: Readonly<Record<string, unknown>>,
+): Promise<PrometheusServer> {
   if (!existsSync(PROMETHEUS_BINARY)) throw new Error('there is no Prometheus yet: run .ci/components')
   const dir = await tmp(t, 'prometheus')
   const address = `127.${randomInt(64, 128)}.${randomInt(1, 255)}.${randomInt(1, 255)}:9090`
-  const targets = exporters.map(({ url }) => new URL(url).host)
-  const config = {
-    global: { scrape_interval: '1s', scrape_timeout: '1s' },
-    scrape_configs: [{ job_name: 'web', static_configs: [{ targets }] }],
-  }
+  const config = { global: { scrape_interval: '1s', scrape_timeout: '1s', evaluation_interval: '1s' }, ...more }
   // JSON is YAML.
   await writeFile(join(dir, 'prometheus.yml'), JSON.stringify(config))
   const flags = [

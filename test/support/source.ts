@@ -21,7 +21,7 @@ export interface Source {
   readonly imports: readonly Import[]
 }
 
-export const FOLDERS = ['fleet', 'schedule', 'puller', 'conductor', 'adapters', 'test', 'bench']
+export const FOLDERS = ['fleet', 'schedule', 'puller', 'conductor', 'adapters', 'test', 'bench', 'dashboards']
 
 /** Files of the project that match, `/`-separated and sorted, whatever git knows of them. */
 export function filesMatching(...patterns: readonly string[]): readonly string[] {
@@ -48,9 +48,9 @@ function readSources(): readonly Source[] {
   })
 }
 
-/** The sources that are shipped: not the tests. */
+/** The sources that are shipped: not the tests, nor what prints dashboards. */
 export function production(): readonly Source[] {
-  return sources().filter(({ path }) => !path.startsWith('test/') && !path.startsWith('bench/'))
+  return sources().filter(({ path }) => !/^(test|bench|dashboards)\//.test(path))
 }
 
 const IMPORT =
