@@ -22,14 +22,14 @@ const LOOK_MS = 250
  * The lease. That of a driver who does not answer is waited for: unlike a rollback, a release can wait until its session has ended.
  * @throws FleetError `LEASE_HELD`, naming the holder, when somebody drives
  */
-export async function takeLease(bench: Bench, note: LeaseNote, build: string, timeoutMs: number): Promise<Lease> {
+export async function takeLease(bench: Bench, note: LeaseNote, timeoutMs: number): Promise<Lease> {
   const { ports, signal, report, clock } = bench
   try {
     return await ports.locks.acquire(note, signal)
   } catch (error) {
     if (!isFleetError(error, 'LEASE_HELD')) throw error
     const held = await ports.locks.holder(signal)
-    if (held !== null && (await isDriven(bench, build))) throw error
+    if (held !== null && (await isDriven(bench))) throw error
     if (held !== null) {
       report.say(`${held.holder} holds the lease and does not answer: waiting for its session to end.`)
       await untilFree(bench, held.session, Math.min(ORPHANED_MS, timeoutMs))

@@ -32,6 +32,7 @@ export interface Settings {
   readonly dir: string
   readonly unheeded: readonly string[]
   readonly evidence: EvidenceSettings
+  readonly serve: ConductConfig['serve']
 }
 
 interface Place {
@@ -78,6 +79,7 @@ export function readSettings(common: Common, place: Place, read: (path: string |
     dir: path === null ? place.cwd : dirname(path),
     unheeded: unheeded(config),
     evidence: evidenceSettings(config),
+    serve: config.serve,
   }
 }
 

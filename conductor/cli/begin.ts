@@ -1,0 +1,52 @@
+// Owns the transaction that begins a rollout, or takes up the orders of the open one, with whatever else is to be told in it.
+
+import { beginRollout } from '#conductor/core/reduce.ts'
+import { execute, type Told, tell } from '#conductor/shell/execute.ts'
+import type { Lease } from '#fleet/ports.ts'
+import type { Rollout } from '#fleet/rollout.ts'
+import type { Decided } from './deciding.ts'
+import type { Bench } from './world.ts'
+
+/** What is written in the same transaction: the answer to whoever asked for it. */
+export interface Along {
+  readonly told: readonly Told[]
+  readonly answered: readonly string[]
+}
+
+const ALONE: Along = { told: [], answered: [] }
+
+/** @throws what `execute` throws */
+export async function begin(
+  bench: Bench,
+  lease: Lease,
+  start: Extract<Decided, { kind: 'begin' }>,
+  emergency: boolean,
+  along: Along = ALONE,
+): Promise<Rollout> {
+  const { ports, by, signal } = bench
+  const { beginning, takesUp: events, observed } = start
+  const rollout = beginRollout(beginning)
+  const { at, id, build, reason, stages, forced = [], supersedes = null } = beginning
+  const rings = [...new Set(stages.map(({ ring }) => ring))].join(', ')
+  const past = forced.length === 0 ? {} : { forced: forced.join(', '), emergency }
+  const begun = { rollout: id, build, rings, stages: stages.length, reason }
+  const facts = { ...begun, ...past, ...(supersedes !== null && { supersedes }) }
+  const told = [...along.told, { at, by, event: 'release-begun', facts }, ...tell(rollout, events, by, at)]
+  const deed = { rollout, events, told, answered: along.answered }
+  return (await execute({ ledger: ports.ledger, lease }, observed.ledger, deed, signal)) ?? rollout
+}
+
+/** Writes only where there are orders to adopt or somebody to answer. @throws what `execute` throws */
+export async function resume(
+  bench: Bench,
+  lease: Lease,
+  start: Extract<Decided, { kind: 'resume' }>,
+  along: Along = ALONE,
+): Promise<Rollout> {
+  const { ports, by, signal, clock } = bench
+  const { rollout, adopts: events, observed } = start
+  if (events.length === 0 && along.told.length === 0) return rollout
+  const told = [...along.told, ...tell(rollout, events, by, new Date(clock.now()).toISOString())]
+  const deed = { rollout: events.length === 0 ? null : rollout, events, told, answered: along.answered }
+  return (await execute({ ledger: ports.ledger, lease }, observed.ledger, deed, signal)) ?? rollout
+}
