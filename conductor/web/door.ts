@@ -93,9 +93,10 @@ async function routed(routes: DoorOptions['routes'], exchange: Exchange): Promis
   return fault(404, 'not-found', `there is nothing at ${pathname}: docs/api.md lists what there is`)
 }
 
+/** The path is taken as it was sent: two slashes at its front name no other host. */
 function urlOf({ url = '/' }: IncomingMessage): URL {
-  const base = 'http://daemon'
-  return URL.canParse(url, base) ? new URL(url, base) : new URL('/?', base)
+  const whole = `http://daemon${url.startsWith('/') ? '' : '/?'}${url}`
+  return new URL(URL.canParse(whole) ? whole : 'http://daemon/?')
 }
 
 export function fault(code: number, name: string, message: string): Reply {

@@ -40,6 +40,10 @@ export const LIMITS: StreamLimits = {
   replay: 1_000,
 }
 
+/** Entries that may have come between two looks; and those that are told at once. */
+const MARGIN = 20
+const AT_ONCE = 200
+
 interface Client {
   readonly response: ServerResponse
   /** Number of the newest entry that it was sent. */
@@ -102,10 +106,15 @@ export class EventStream {
     return { ...(await this.#since(last, signal)), reset: false }
   }
 
+  /** The entries after `last` without a gap: more may have come since the view was read, and the newest are had first. */
   async #since(last: number, signal: AbortSignal) {
-    const newest = await this.#news.history(this.#news.tail() - last, signal)
-    const entries = newest.filter(({ seq }) => seq > last).toReversed()
-    return { entries, seq: entries.at(-1)?.seq ?? last }
+    for (let limit = this.#news.tail() - last + MARGIN; ; limit *= 2) {
+      const newest = await this.#news.history(limit, signal)
+      const entries = newest.filter(({ seq }) => seq > last).toReversed()
+      // An entry that cannot be read is left out: then more of them does not help.
+      const whole = entries[0]?.seq === last + 1 || newest.length < limit || limit > 4 * this.#limits.replay
+      if (whole) return { entries, seq: entries.at(-1)?.seq ?? last }
+    }
   }
 
   /** Tells all clients what is new, until the signal aborts; then they are sent away. */
@@ -117,7 +126,7 @@ export class EventStream {
         if (!this.#isBehind()) await changed.wait(clock, this.#limits.heartbeatMs / 3, signal)
         if (clock.monotonic() - beatAt >= this.#limits.heartbeatMs) {
           beatAt = clock.monotonic()
-          for (const client of this.#clients) this.#write(client, ': still here\n\n')
+          for (const client of this.#clients) client.response.write(': still here\n\n')
         }
         if (this.#clients.size > 0) await this.#tell(signal)
         else if (this.#opening === 0) this.#forget()
@@ -144,10 +153,11 @@ export class EventStream {
   }
 
   async #tell(signal: AbortSignal): Promise<void> {
+    this.#dropSlow()
     const oldest = Math.min(...[...this.#clients].map(({ seq }) => seq))
     if (this.#news.tail() > oldest) {
       const { entries } = await this.#since(oldest, signal)
-      for (const client of this.#clients) this.#tellHistory(client, entries)
+      for (const client of this.#clients) this.#tellHistory(client, entries.slice(0, AT_ONCE))
     }
     await this.#update()
   }
@@ -155,7 +165,7 @@ export class EventStream {
   #tellHistory(client: Client, entries: readonly HistoryEntry[]): void {
     for (const entry of entries.filter(({ seq }) => seq > client.seq)) {
       client.seq = entry.seq
-      this.#write(client, message('history', entry, entry.seq))
+      client.response.write(message('history', entry, entry.seq))
     }
   }
 
@@ -176,17 +186,18 @@ export class EventStream {
     const change = before === null ? null : changeOf(before, picture)
     if (change === null) return
     const said = message('change', change)
-    for (const client of this.#clients) this.#write(client, said)
+    for (const client of this.#clients) client.response.write(said)
   }
 
-  /** Who does not read is sent away: it comes back with the number of its last entry, and misses nothing. */
-  #write(client: Client, text: string): void {
-    const { response, allowedBytes } = client
-    response.write(text)
-    if (response.writableLength <= allowedBytes) return
-    this.#clients.delete(client)
-    response.destroy()
-    this.#news.log.warn('a slow client of the event stream was dropped')
+  /** Who has left too much of what was told before is sent away: it comes back with the number of its last entry, and misses nothing. */
+  #dropSlow(): void {
+    for (const client of this.#clients) {
+      const { response, allowedBytes } = client
+      if (response.writableLength <= allowedBytes) continue
+      this.#clients.delete(client)
+      response.destroy()
+      this.#news.log.warn('a slow client of the event stream was dropped')
+    }
   }
 }
 
