@@ -37,7 +37,11 @@ export interface DaemonProcess extends Daemon {
 }
 
 /** A daemon in this process, by `conduct serve`. */
-export async function serving(t: TestContext, fleet: Conducting, ...argv: readonly string[]): Promise<DaemonHere> {
+export async function serving(
+  t: TestContext,
+  fleet: Pick<Conducting, 'start'>,
+  ...argv: readonly string[]
+): Promise<DaemonHere> {
   const running: Running = fleet.start('serve', '--listen', '127.0.0.1:0', ...argv)
   let over = false
   const ended = running.end.finally(() => {
