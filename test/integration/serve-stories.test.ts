@@ -42,6 +42,34 @@ test('a hotfix through the daemon: the open rollout is recalled, the new one com
   assert.equal((await shop.conduct('audit', 'verify')).code, 0)
 })
 
+test('prune borrows the lease while no rollout is open, and the daemon leads again afterwards', async (t) => {
+  const shop = await startShop(t, { rings: ['production'], nodes: 2 })
+  const daemon = await serving(t, shop)
+  await daemon.leads()
+  for (const build of ['b1', 'b2', 'b3', 'b4']) {
+    await shop.put({ 'app.js': build })
+    await shop.publish(build)
+  }
+  const [slow] = shop.fleet.nodes
+  assert.ok(slow)
+  slow.stalled = true
+  const release = shop.start('release', 'b3')
+  await until('it stages', () => release.stderr().includes('waiting for nodes to stage'))
+  const refused = await shop.conduct('prune', '--keep', '1')
+  assert.equal(refused.code, 3)
+  assert.match(refused.stderr, /drives rollout r-\S+ of b3 \(staging\)/)
+  slow.stalled = false
+  assert.equal((await release.end).code, 0)
+  const pruned = await shop.conduct('prune', '--keep', '1', '--reason', 'room')
+  assert.equal(pruned.code, 0, pruned.stderr)
+  assert.match(pruned.stderr, /leads: taking the lease for the moment/)
+  assert.match(pruned.stdout, /^Removed 2 builds/)
+  await until('it leads again', () => daemon.lines().filter(({ msg }) => msg === 'leads from here on').length === 2)
+  const next = await shop.conduct('release', 'b4')
+  assert.equal(next.code, 0, next.stderr)
+  assert.match(next.stderr, /leads: asking to release b4/)
+})
+
 test('a way back from two builds is two rollouts: the daemon does both, and the command line waits for the second', async (t) => {
   const fleet = await onA(t, 2, ['staging', 'production'])
   await fleet.publish(C)
