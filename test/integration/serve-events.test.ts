@@ -5,6 +5,7 @@ import type { Picture } from '#conductor/core/picture.ts'
 import type { Change } from '#conductor/web/changes.ts'
 import type { HistoryEntry } from '#fleet/ports.ts'
 import { type Listening, listenTo } from '#test/support/event-stream.ts'
+import { applied } from '#test/support/pictured.ts'
 import { A, B } from '#test/support/rollout-sim.ts'
 import { serving } from '#test/support/serving.ts'
 import { onA } from '#test/support/steering.ts'
@@ -14,20 +15,8 @@ import { until } from '#test/support/until.ts'
 function pictured({ told }: Listening): Picture {
   const first = told.find(({ event }) => event === 'status')
   assert.ok(first, 'the picture comes first')
-  let picture = first.data as Picture
-  for (const { data } of told.filter(({ event }) => event === 'change')) {
-    const { rings = [], ...more } = data as Change
-    const next = picture.rings.map((ring) => {
-      const { nodes = [], gone = [], ...rest } = rings.find((one) => one.ring === ring.ring) ?? { ring: ring.ring }
-      const kept = ring.nodes
-        .filter((old) => !gone.includes(old.node))
-        .map((old) => nodes.find(({ node }) => node === old.node) ?? old)
-      const fresh = nodes.filter(({ node }) => ring.nodes.every((old) => old.node !== node))
-      return { ...ring, ...rest, nodes: [...kept, ...fresh] }
-    })
-    picture = { ...picture, ...more, rings: next }
-  }
-  return picture
+  const changes = told.filter(({ event }) => event === 'change').map(({ data }) => data as Change)
+  return changes.reduce(applied, first.data as Picture)
 }
 
 function seqs({ told }: Listening): readonly number[] {
