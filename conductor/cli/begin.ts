@@ -2,15 +2,16 @@
 
 import { beginRollout } from '#conductor/core/reduce.ts'
 import { execute, type Told, tell } from '#conductor/shell/execute.ts'
-import type { Lease } from '#fleet/ports.ts'
+import type { AsideWrite, Lease } from '#fleet/ports.ts'
 import type { Rollout } from '#fleet/rollout.ts'
 import type { Decided } from './deciding.ts'
 import type { Bench } from './world.ts'
 
-/** What is written in the same transaction: the answer to whoever asked for it. */
+/** What is written in the same transaction: the answer to whoever asked for it, or the mark of what made it begin. */
 export interface Along {
   readonly told: readonly Told[]
   readonly answered: readonly string[]
+  readonly aside?: readonly AsideWrite[]
 }
 
 const ALONE: Along = { told: [], answered: [] }
@@ -32,7 +33,7 @@ export async function begin(
   const begun = { rollout: id, build, rings, stages: stages.length, reason }
   const facts = { ...begun, ...past, ...(supersedes !== null && { supersedes }) }
   const told = [...along.told, { at, by, event: 'release-begun', facts }, ...tell(rollout, events, by, at)]
-  const deed = { rollout, events, told, answered: along.answered }
+  const deed = { rollout, events, told, answered: along.answered, aside: along.aside ?? [] }
   return (await execute({ ledger: ports.ledger, lease }, observed.ledger, deed, signal)) ?? rollout
 }
 

@@ -18,8 +18,8 @@ import type { Bench } from './world.ts'
 
 /** It looks at the store and at commits before it answers. */
 const PATIENCE_MS = 30_000
-/** How long nobody may hold the lease before we stop hoping for another daemon: longer than a dead one's session can live. */
-const LEADERLESS_MS = 30_000
+/** How long nobody may hold the lease before we stop hoping for another daemon: one that waits takes it at once, one that is started anew soon. */
+export const LEADERLESS_MS = 5_000
 
 /** `exit`: it ended. `alone`: nobody answers or leads any more, and the release is ours to go on with. */
 export type Led = { readonly kind: 'ended'; readonly exit: number } | { readonly kind: 'alone'; readonly build: string }
@@ -37,7 +37,10 @@ export async function releaseLed(
   const { report, clock, signal } = bench
   report.say(`${plain(leader.holder)} leads: asking to release ${build}.`)
   const answer = await ask(bench, 'release', argsOf(bench, options, build), PATIENCE_MS)
-  if (answer === null) return { kind: 'alone', build }
+  if (answer === null) {
+    report.say(`${plain(leader.holder)} does not answer.`)
+    return { kind: 'alone', build }
+  }
   if (answer.result === 'refused' || answer.rollout === null)
     throw new FleetError(answer.code ?? 'ROLLOUT_OPEN', answer.outcome)
   report.say(`${plain(answer.outcome)}.`)
@@ -78,7 +81,10 @@ async function accompany(bench: Bench, id: string, build: string, timeoutMs: num
   })
   const rollout = await recordOf(bench, id)
   const over = isOver(rollout)
-  if (!over && !stopped && clock.monotonic() - ledAt > LEADERLESS_MS) return { kind: 'alone', build }
+  if (!over && !stopped && clock.monotonic() - ledAt > LEADERLESS_MS) {
+    bench.report.say('Nobody leads any more: going on with it from here.')
+    return { kind: 'alone', build }
+  }
   const rings = [...new Set(rollout.stages.map(({ ring }) => ring))]
   const observed = await observe(ports, { app, rings, policy }, signal)
   const driven = { rollout, end: over ? 'over' : stopped ? 'held' : 'late', observed } as const

@@ -65,6 +65,7 @@ export async function bringBack(bench: Bench, options: RollbackOptions): Promise
   if (lease === null) {
     const ids = rolloutsOf(start).map((rollout) => rollout.id)
     const ending = await accompanyBack(bench, options, progress, ids)
+    if (ending === null) return bringBack(bench, options)
     // The open rollout is ended; what was asked for is the build before the one that runs now.
     const further = start.kind !== 'reverse' && options.to === 'previous' && ending.exit === 0
     return further ? bringBack(bench, options) : ending

@@ -52,6 +52,8 @@ class Term {
   #later: readonly Rollout[] = []
   #rings: readonly Name[]
   #settled = ''
+  /** Commands after rollouts that have not ended: the next release waits for them, and nothing else does. */
+  #owed = 0
   #settling: Promise<void> = Promise.resolve()
 
   constructor(of: Rollouts, lease: Lease, signal: AbortSignal) {
@@ -106,7 +108,8 @@ class Term {
     const { driving } = this.#of
     const { app, ledger, policy, clock, by } = driving
     const signal = this.#signal
-    const observed = await observe(driving, { app, rings: this.#rings, policy }, signal)
+    const seen = await observe(driving, { app, rings: this.#rings, policy }, signal)
+    const observed = this.#owed > 0 ? withoutReleases(seen) : seen
     const { rollout } = observed
     const at = new Date(clock.now()).toISOString()
     if (rollout !== null && !isOver(rollout)) {
@@ -130,7 +133,6 @@ class Term {
     const [request] = observed.ledger.requests
     const at = new Date(clock.now()).toISOString()
     if (request === undefined || request.expires < at || !begins(request, observed)) return false
-    await this.#settling
     const begun = await this.#of.begin(request, this.#lease, this.#signal)
     if (begun.rollout !== null && begun.atOnce) this.#atOnce.add(begun.rollout)
     for (const one of begun.atOnce ? begun.later : []) this.#atOnce.add(one.id)
@@ -172,14 +174,30 @@ class Term {
     return phase === 'recalling' ? { ...policy, allAtOnce: true } : { ...policy, maxUnavailable: 100, allAtOnce: true }
   }
 
-  /** Beside the turns: a rollback must not wait for somebody's command. */
+  /** Beside the turns, one after the other: a rollback must not wait for somebody's command. */
   #settle(rollout: Rollout): void {
     if (rollout.id === this.#settled) return
     this.#settled = rollout.id
-    this.#settling = this.#of.settle(this.#lease, rollout, this.#signal).catch((error: unknown) => {
+    this.#owed += 1
+    this.#settling = this.#settling
+      .then(() => this.#pay(rollout))
+      .finally(() => {
+        this.#owed -= 1
+      })
+  }
+
+  async #pay(rollout: Rollout): Promise<void> {
+    try {
+      await this.#of.settle(this.#lease, rollout, this.#signal)
+    } catch (error) {
       if (this.#signal.aborted) return
       const facts = isFleetError(error) ? { code: error.code, error: error.message } : { error }
       this.#of.log.warn('the command after a rollout was not run', { rollout: rollout.id, ...facts })
-    })
+    }
   }
+}
+
+function withoutReleases(observed: Observation): Observation {
+  const { ledger } = observed
+  return { ...observed, ledger: { ...ledger, requests: ledger.requests.filter(({ verb }) => verb !== 'release') } }
 }

@@ -1,5 +1,7 @@
 // Owns the proof of the command line with a daemon that leads, on a real Consul: each verb goes through it, and none takes its lease.
 import assert from 'node:assert/strict'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { ALL } from '#fleet/target.ts'
 import { A, B, C } from '#test/support/rollout-sim.ts'
@@ -36,6 +38,10 @@ test('with a daemon that leads a release is its work: the command line asks, fol
   assert.deepEqual(
     told.map(({ by, facts }) => [by, facts.holder, facts.rollout]),
     [['hotcold', 'hotcold@desk', null]],
+  )
+  assert.match(
+    (await fleet.conduct('history', '--limit', '99')).stdout,
+    / hotcold +leads from here on \(hotcold@desk\)$/m,
   )
   assert.equal((await fleet.conduct('audit', 'verify')).code, 0)
 })
@@ -144,4 +150,53 @@ test('a daemon that does not answer is fenced off by rollback after three second
   assert.equal(back.code, 0, back.stderr)
   assert.match(back.stderr, /old@host holds the lease and did not answer: taking it away and writing/)
   assert.equal((await orderOf(fleet)).build, A)
+})
+
+test('the daemon is stopped in mid-rollout and there is no other: whoever looks on goes on with it, forward and back', async (t) => {
+  const fleet = await onA(t, 3)
+  const daemon = await serving(t, fleet, '--by', 'hotcold')
+  await daemon.leads()
+  const release = await standing(fleet)
+  assert.equal(await daemon.stop(), 0)
+  await until('it notices', () => release.stderr().includes('Nobody leads any more: going on with it from here.'))
+  letGo(fleet)
+  assert.equal((await release.end).code, 0, release.stderr())
+  assert.match(release.stdout(), /^Released b-build to production: all 3 nodes run it/m)
+
+  const next = await serving(t, fleet, '--by', 'hotcold')
+  await next.leads()
+  const [slow] = fleet.nodes
+  assert.ok(slow)
+  slow.stalled = true
+  const back = fleet.start('rollback')
+  await until('it goes back', () => back.stderr().includes('is rolling it back'))
+  assert.equal(await next.stop(), 0)
+  await until('it notices', () => back.stderr().includes('Nobody drives it any more'))
+  letGo(fleet)
+  assert.equal((await back.end).code, 0, back.stderr())
+  assert.ok(fleet.nodes.every(({ hot }) => hot === A))
+})
+
+test('a slow command after a rollout holds back the next release, and no rollback', async (t) => {
+  const fleet = await onA(t, 2)
+  const config = join(fleet.dir, 'slow.yaml')
+  await writeFile(config, 'rings: [production]\nafterRollout: [sh, -c, "until test -e go; do sleep 0.05; done"]\n')
+  const daemon = await serving(t, fleet, '--config', config, '--by', 'hotcold')
+  await daemon.leads()
+  await fleet.publish(C)
+  assert.equal((await fleet.conduct('release', B)).code, 0)
+  const back = await fleet.conduct('rollback')
+  assert.equal(back.code, 0, back.stderr)
+  assert.doesNotMatch(back.stderr, /did not answer/)
+  assert.ok(fleet.nodes.every(({ hot }) => hot === A))
+  const next = fleet.start('release', C)
+  await until('it asks', () => next.stderr().includes('asking to release c-build'))
+  const pinned = await fleet.conduct('pin', 'production-1', '--reason', 'look at it', '--expires', '1h')
+  assert.equal(pinned.code, 0, pinned.stderr)
+  assert.equal((await fleet.conduct('unpin', 'production-1')).code, 0)
+  assert.doesNotMatch(next.stderr(), /has begun/)
+  await writeFile(join(fleet.dir, 'go'), '')
+  assert.equal((await next.end).code, 0, next.stderr())
+  const ran = (await events(fleet)).filter(({ event }) => event === 'after-rollout')
+  assert.equal(ran.length >= 2, true, 'one for each rollout that is over')
 })
