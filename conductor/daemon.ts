@@ -107,17 +107,23 @@ function newsroom(bench: Bench, view: View, log: Logger) {
 }
 
 function leads(bench: Bench, view: View, liveness: Liveness, log: Logger): Promise<void> {
-  const { app, by, clock, gates, holder, place, policy, rings, signal } = bench
+  const { app, by, clock, holder, place, policy, rings, signal } = bench
   // Rosters come from the view: read by listening, once for everybody here.
   const ports = { ...bench.ports, board: view.board }
   const note = (): LeaseNote => {
     const since = new Date(clock.now()).toISOString()
     return { holder, since, rollout: null, build: null, reason: 'conduct serve', serves: true }
   }
-  const stirred = (inner: AbortSignal) => view.stirred.wait(clock, LOOK_MS, inner)
+  let heard = 0
+  // What was written since the last wait must not wait for the next look.
+  const stirred = async (inner: AbortSignal) => {
+    if (view.stirred.rings === heard) await view.stirred.wait(clock, LOOK_MS, inner)
+    heard = view.stirred.rings
+  }
   const onTurn = () => liveness.turned('leader')
   const rollouts = rolloutsDuty({
-    driving: { ...ports, app, clock, policy, by, place, gates: gates.length === 0 ? null : readerOf(bench) },
+    driving: { ...ports, app, clock, policy, by, place },
+    gates: () => readerOf(bench),
     rings,
     log,
     note,

@@ -52,26 +52,31 @@ async function takenIfFree({ locks, log, note, clock }: Leading, signal: AbortSi
 
 async function term(leading: Leading, lease: Lease, signal: AbortSignal): Promise<void> {
   const { clock, log, duties, onTerm } = leading
-  const fault = new AbortController()
-  const over = AbortSignal.any([signal, lease.lost, fault.signal])
+  const ended = new AbortController()
+  const over = AbortSignal.any([signal, lease.lost, ended.signal])
+  let isFaulty = false
   log.info('leads from here on', { session: lease.session })
   onTerm(true)
   try {
     const doing = duties.map((duty) =>
       duty(lease, over).catch((error: unknown) => {
-        if (over.aborted || isFleetError(error, 'LEASE_LOST')) return fault.abort(error)
-        log.error('a duty has failed', { error })
-        fault.abort(error)
+        if (over.aborted) return
+        isFaulty = !isFleetError(error, 'LEASE_LOST')
+        if (isFaulty) log.error('a duty has failed', { error })
+        ended.abort(error)
       }),
     )
     await aborted(over)
-    await Promise.race([Promise.all(doing), clock.sleep(STOP_LIMIT_MS)])
+    const stopped = new AbortController()
+    const late = clock.sleep(STOP_LIMIT_MS, stopped.signal).catch(() => undefined)
+    await Promise.race([Promise.all(doing), late])
+    stopped.abort()
   } finally {
     await lease[Symbol.asyncDispose]()
     onTerm(false)
     log.info('leads no longer', { reason: describeError(over.reason) })
   }
-  if (fault.signal.aborted && !signal.aborted) await clock.sleep(FAULT_PAUSE_MS, signal).catch(() => undefined)
+  if (isFaulty && !signal.aborted) await clock.sleep(FAULT_PAUSE_MS, signal).catch(() => undefined)
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

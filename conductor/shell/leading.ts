@@ -1,5 +1,6 @@
 // Owns the leader's first duty: requests are answered whether or not a rollout is open, and every open rollout is driven to its end.
 
+import type { GateReader } from '#conductor/core/gates.ts'
 import { isOver } from '#conductor/core/reduce.ts'
 import type { Policy } from '#conductor/core/standing.ts'
 import type { Name } from '#fleet/build.ts'
@@ -25,7 +26,9 @@ export interface Begun {
 export type Beginner = (request: Request, lease: Lease, signal: AbortSignal) => Promise<Begun>
 
 export interface Rollouts {
-  readonly driving: Omit<Driving, 'lease' | 'deadlineMs' | 'serving' | 'onTurn'>
+  readonly driving: Omit<Driving, 'lease' | 'deadlineMs' | 'serving' | 'gates' | 'onTurn'>
+  /** A reader for one rollout: what it remembers is about no other. */
+  gates(): GateReader | null
   readonly rings: readonly Name[]
   readonly log: Logger
   note(): LeaseNote
@@ -157,6 +160,7 @@ class Term {
       {
         ...driving,
         lease: this.#lease,
+        gates: this.#of.gates(),
         policy: this.#policyOf(rollout),
         deadlineMs: Number.POSITIVE_INFINITY,
         serving: { begins: (observed) => this.#begin(observed) },

@@ -3,9 +3,12 @@ import type { Clock } from '#fleet/ports.ts'
 
 /** Rings for all who wait now. Who must not miss a ring between two waits compares what it is about. */
 export class Signal {
+  /** How often it rang. */
+  rings = 0
   readonly #waiting = new Set<() => void>()
 
   ring(): void {
+    this.rings += 1
     for (const wake of this.#waiting) wake()
   }
 
