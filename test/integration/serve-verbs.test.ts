@@ -26,6 +26,7 @@ suite('verbs with a daemon that leads', { concurrency: 3 }, () => {
     const begun = (await events(fleet)).findLast(({ event }) => event === 'release-begun')
     assert.deepEqual([begun?.by, begun?.facts.reason], ['ben', 'scheduled'], 'in the name of who asked')
 
+    assert.match((await fleet.conduct('status')).stdout, /^Led by hotcold@desk for \S+.*\.$/m)
     const again = await fleet.conduct('release', B)
     assert.equal(again.code, 0)
     assert.match(again.stdout, /is already there/)
