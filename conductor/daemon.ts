@@ -31,6 +31,8 @@ export interface DaemonOptions {
   readonly env: Readonly<Record<string, string | undefined>>
 }
 
+/** Four looks at a ring a second while its nodes speak: a view is less than a second behind with what comes after. */
+const PACE = { changes: { burst: 20, refillMs: 250 } }
 /** Between two looks of a leader without work, beside what it hears. */
 const LOOK_MS = 1_000
 
@@ -83,6 +85,7 @@ function fail(error: unknown, stop: AbortController, over: AbortSignal, log: Log
 function viewOf({ app, rings, ports, clock }: Bench, client: ConsulClient, log: Logger): View {
   const board = statusBoard(client, {
     app,
+    pace: PACE,
     onAnswer: (ring) => view.onRoster(ring, null),
     onTrouble: (ring, error) => view.onRoster(ring, error),
   })

@@ -23,6 +23,9 @@ export interface Leading {
 
 /** What duties may take to stop before the lease goes all the same: what they still send is fenced off with it. */
 const STOP_LIMIT_MS = 1_500
+/** Between two tries while Consul does not answer; a refused token is not cured by asking. */
+const TRY_AGAIN_MS = 1_000
+const REFUSED_MS = 10_000
 /** After a term that ended by a fault of ours somebody else may try. */
 const FAULT_PAUSE_MS = 3_000
 
@@ -36,16 +39,19 @@ export async function lead(leading: Leading, signal: AbortSignal): Promise<void>
   }
 }
 
-async function takenIfFree({ locks, log, note, clock }: Leading, signal: AbortSignal): Promise<Lease | null> {
+async function takenIfFree(leading: Leading, signal: AbortSignal): Promise<Lease | null> {
+  const { locks, log, note, clock } = leading
   try {
     if ((await locks.holder(signal)) !== null) return null
     return await locks.acquire(note(), signal)
   } catch (error) {
     if (signal.aborted) return null
     if (!isFleetError(error)) throw error
-    if (error.code !== 'LEASE_HELD')
-      log.warn('the lease is not answered for', { code: error.code, error: error.message })
-    await clock.sleep(200 + 600 * clock.random(), signal).catch(() => undefined)
+    const { code, kind, message } = error
+    if (code === 'LEASE_HELD') return null
+    log.warn('the lease is not answered for', { code, error: message })
+    const waitMs = (kind === 'refused' ? REFUSED_MS : TRY_AGAIN_MS) * (0.5 + clock.random())
+    await clock.sleep(waitMs, signal).catch(() => undefined)
     return null
   }
 }

@@ -81,7 +81,10 @@ class Term {
           this.#signal.throwIfAborted()
           if (!isPassing(error)) throw error
           const { code, message } = error
-          this.#of.log.warn('a turn of the leader came to nothing', { code, error: message })
+          // Somebody else's write came first: that is how it goes.
+          if (error.kind === 'conflict')
+            this.#of.log.debug('a turn of the leader came to nothing', { code, error: message })
+          else this.#of.log.warn('a turn of the leader came to nothing', { code, error: message })
           await clock.sleep(100 + 400 * clock.random(), this.#signal)
         }
       }

@@ -26,6 +26,8 @@ const GATHER_MS = 40
 /** Looked at again though nothing was heard: a holder's session may end without a write of the key that we hear of. */
 const TICK_MS = 5_000
 const TRY_AGAIN_MS = 500
+/** A refused token is not cured by asking. */
+const REFUSED_MS = 10_000
 
 /** Listens from `run` on. */
 export class View {
@@ -113,7 +115,8 @@ export class View {
         for (const part of parts) this.#dirty.add(part)
         this.#heard.troubled('reading', describeError(error))
         this.#log.debug('the view was not read', { code: error.code, error: error.message })
-        await this.#clock.sleep(TRY_AGAIN_MS, signal).catch(() => undefined)
+        const waitMs = (error.kind === 'refused' ? REFUSED_MS : TRY_AGAIN_MS) * (0.5 + this.#clock.random())
+        await this.#clock.sleep(waitMs, signal).catch(() => undefined)
       }
     }
   }
