@@ -113,6 +113,11 @@ export const conductSchema = v.strictObject({
   /** Argv that is run when a rollout has ended, with its outcome in the environment. */
   afterRollout: v.optional(v.pipe(argv, v.minLength(1, 'must name a command'))),
   afterRolloutSeconds: v.optional(seconds, 60),
+  /** Where `conduct serve` answers, and the names by which it may be called beside localhost and addresses. */
+  serve: v.optional(
+    v.strictObject({ listen: v.optional(text, '127.0.0.1:9470'), hosts: v.optional(v.array(text), []) }),
+    {},
+  ),
 })
 
 export type ConductConfig = v.InferOutput<typeof conductSchema>

@@ -2,16 +2,18 @@
 import { hostname, userInfo } from 'node:os'
 import { statusBoard } from '#adapters/consul/board.ts'
 import { catalog } from '#adapters/consul/catalog.ts'
-import { type ConsulOptions, connectConsul } from '#adapters/consul/client.ts'
+import { type ConsulClient, type ConsulOptions, connectConsul } from '#adapters/consul/client.ts'
 import { targetFeed } from '#adapters/consul/feed.ts'
 import { ledger } from '#adapters/consul/ledger.ts'
 import { locks } from '#adapters/consul/locks.ts'
 import { prometheus } from '#adapters/prometheus/metrics.ts'
 import { systemClock } from '#adapters/runtime/clock.ts'
 import { parseConfig, readConfigFile } from '#adapters/runtime/config-file.ts'
+import { createLogger } from '#adapters/runtime/logger.ts'
 import { listenForShutdown } from '#adapters/runtime/shutdown.ts'
+import { watchFolder } from '#adapters/runtime/watch.ts'
 import { openStore, type StoreOptions } from '#adapters/store.ts'
-import { createReporter, describeFailure, type Reporter } from '#conductor/cli/reporter.ts'
+import { createReporter, describeFailure, logged, type Reporter } from '#conductor/cli/reporter.ts'
 import type { Bench, Output } from '#conductor/cli/world.ts'
 import { ERRORS, exitCodeOf, FleetError, isFleetError } from '#fleet/errors.ts'
 import type { Clock, Logger } from '#fleet/ports.ts'
@@ -20,6 +22,7 @@ import type { Schedule } from '#schedule/timetable.ts'
 import { type Common, type Invocation, parseCommandLine, type SimCommand } from './cli/program.ts'
 import { namedRings, readSettings, type Settings } from './cli/settings.ts'
 import { type ConductConfig, conductSchema } from './config.ts'
+import type { RequestReport } from './metrics.ts'
 
 /** The part of the world that `conduct` touches beside Consul and the store: tests hand in their own. */
 export interface World {
@@ -76,6 +79,7 @@ async function command(argv: readonly string[], world: World): Promise<number> {
   const report = createReporter(world, world.env, json === true)
   try {
     if ('sim' in invocation) return await simulation(invocation.sim, world)
+    if ('serve' in invocation) return await daemon(invocation, report, world)
     return await run(invocation, report, world)
   } catch (error) {
     report.settle()
@@ -90,7 +94,32 @@ async function run(
 ): Promise<number> {
   const settings = readSettings(common, world, (path) => configAt(path, world))
   const log = notes(report)
-  const client = connectConsul(consulOf(settings), { clock: world.clock, log })
+  return await withBench({ settings, name, common, report, log }, world, (bench) => verb(bench))
+}
+
+interface Asked {
+  readonly settings: Settings
+  /** Of the verb. */
+  readonly name: string
+  readonly common: Common
+  readonly report: Reporter
+  readonly log: Logger
+  /** How long a blocking query may stay quiet, in milliseconds, if not as usual. */
+  readonly waitMs?: number
+  /** Told of each request to Consul. */
+  readonly onRequest?: (report: RequestReport) => void
+}
+
+/** Opens what verbs are handed, for as long as `use` runs. */
+async function withBench(
+  { settings, name, common, report, log, onRequest, ...more }: Asked,
+  world: World,
+  use: (bench: Bench, client: ConsulClient) => Promise<number>,
+): Promise<number> {
+  const client = connectConsul(
+    { ...consulOf(settings), ...more },
+    { clock: world.clock, log, ...(onRequest && { onRequest }) },
+  )
   try {
     const { app } = settings
     const ports = {
@@ -102,10 +131,39 @@ async function run(
       store: () => openStore(storeOf(settings), { clock: world.clock, log }),
     }
     const rings = await namedRings(settings, ports.ledger, name, world.signal)
-    return await verb(benchOf(settings, rings, ports, report, common, world))
+    return await use(benchOf(settings, rings, ports, report, common, world), client)
   } finally {
     client.close()
   }
+}
+
+/** Quiet queries come back so often: a view is known to be fresh within that time and its deadline. */
+const DAEMON_WAIT_MS = 10_000
+
+/** Loaded for this verb only. Its words go to a log; what ends it before it serves is said as of any verb. */
+async function daemon(
+  { serve: { listen }, common }: Extract<Invocation, { serve: unknown }>,
+  report: Reporter,
+  world: World,
+): Promise<number> {
+  const settings = readSettings(common, world, (path) => configAt(path, world))
+  const { serve } = await import('./daemon.ts')
+  const { openCalendar } = await import('./shell/open-calendar.ts')
+  const log = createLogger({ name: 'conduct', write: (line) => void world.stdout.write(line) })
+  const around = { clock: world.clock, log, parse: scheduleIn(world), watch: watchFolder }
+  await using watched = await openCalendar(settings.schedule, around)
+  const requests = { tell: (_report: RequestReport): void => undefined }
+  const onRequest = (one: RequestReport): void => requests.tell(one)
+  const asked = { settings, name: 'serve', common, report, log, waitMs: DAEMON_WAIT_MS, onRequest }
+  const { calendar } = watched
+  const options = { ...settings.serve, ...(listen !== null && { listen }), log, env: world.env, calendar, requests }
+  return await withBench(asked, world, (bench, client) =>
+    serve({ ...bench, report: logged(log) }, { ...options, client }),
+  )
+}
+
+function scheduleIn({ hostname, env }: World) {
+  return (text: string, path: string) => parseConfig(text, path, scheduleSchema, { hostname, env })
 }
 
 function configAt(path: string | null, { hostname, env }: World): ConductConfig {

@@ -152,6 +152,8 @@ export interface LeaseNote {
   /** What the holder brings; null where that is no build. */
   readonly build?: string | null
   readonly reason: string
+  /** It leads for as long as it runs, also while no rollout is open, and begins what requests ask for. */
+  readonly serves?: boolean
 }
 
 /** Held by one holder at a time. `lost` may fire late: only a fenced write proves anything. */

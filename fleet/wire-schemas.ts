@@ -165,6 +165,7 @@ export const leaseSchema = v.object({
   rollout: v.nullable(line),
   build: v.optional(v.nullable(line), null),
   reason: line,
+  serves: v.exactOptional(v.boolean()),
 })
 export const lineSchema = v.object({
   v: version,

@@ -14,11 +14,17 @@ function gatherMs(entries: readonly Entry[]): number {
   return 100 + entries.length / 10
 }
 
+export interface BoardOptions {
+  readonly app: string
+  readonly pace?: Partial<Pace>
+  /** Told of each good answer to a watch, also of one that brings nothing new. */
+  readonly onAnswer?: (ring: Name) => void
+  /** Told of each round of a watch that failed. */
+  readonly onTrouble?: (ring: Name, error: FleetError) => void
+}
+
 /** The roster of an app's rings. Its keys are its nodes: one whose status cannot be read is silent, and logged. */
-export function statusBoard(
-  client: ConsulClient,
-  options: { readonly app: string; readonly pace?: Partial<Pace> },
-): StatusBoard {
+export function statusBoard(client: ConsulClient, options: BoardOptions): StatusBoard {
   const { app } = options
   const keys = client.keys(app)
   return {
@@ -35,28 +41,59 @@ export function statusBoard(
           entries.map((entry) => `${entry.key} ${entry.modifyIndex} ${entry.session}`).join('\n'),
         isAbsent: (entries: readonly Entry[]) => entries.length === 0,
         gatherMs,
+        onAnswer: () => options.onAnswer?.(ring),
       }
+      const known = knownNodes({ app, ring, prefix }, client.log)
       const { clock, log, waitMs } = client
       const world = { clock, log, waitMs, pace: { ...PACE, ...options.pace } }
       for await (const event of watch(watched, world, signal)) {
         // No data is never good news: the last roster stands, and its statuses grow old where all can see it.
-        if (event.type === 'trouble') log.warn('roster is not answered', { ring, error: event.error.message })
-        else yield rosterOf(event.value, { app, ring, prefix }, log)
+        if (event.type === 'trouble') {
+          log.warn('roster is not answered', { ring, error: event.error.message })
+          options.onTrouble?.(ring, event.error)
+        } else yield known(event.value)
       }
     },
   }
 }
 
-function rosterOf(
-  entries: readonly Entry[],
-  of: { readonly app: string; readonly ring: Name; readonly prefix: string },
-  log: Logger,
-): readonly RosterNode[] {
-  const { app, ring, prefix } = of
-  return entries.flatMap((entry) => {
-    const node = entry.key.slice(prefix.length)
-    const tell = ({ code, message }: FleetError) =>
-      log.warn('status was rejected', { key: entry.key, code, error: message })
-    return rosterNode({ app: app as Name, ring, node }, entry, tell) ?? []
-  })
+interface Below {
+  readonly app: string
+  readonly ring: Name
+  readonly prefix: string
+}
+
+function rosterOf(entries: readonly Entry[], below: Below, log: Logger): readonly RosterNode[] {
+  return entries.flatMap((entry) => nodeOf(entry, below, log) ?? [])
+}
+
+function nodeOf(entry: Entry, { app, ring, prefix }: Below, log: Logger): RosterNode | null {
+  const node = entry.key.slice(prefix.length)
+  const tell = ({ code, message }: FleetError) =>
+    log.warn('status was rejected', { key: entry.key, code, error: message })
+  return rosterNode({ app: app as Name, ring, node }, entry, tell)
+}
+
+/** Reads again only what was written since: of a thousand nodes a few speak between two looks. Nodes that are as they were are the same objects. */
+function knownNodes(below: Below, log: Logger): (entries: readonly Entry[]) => readonly RosterNode[] {
+  let known = new Map<string, { readonly entry: Entry; readonly node: RosterNode | null }>()
+  return (entries) => {
+    const next: typeof known = new Map()
+    for (const entry of entries) {
+      const before = known.get(entry.key)
+      const same =
+        before !== undefined &&
+        before.entry.modifyIndex === entry.modifyIndex &&
+        before.entry.createIndex === entry.createIndex &&
+        before.entry.session === entry.session
+      next.set(entry.key, same ? before : { entry: unread(entry), node: nodeOf(entry, below, log) })
+    }
+    known = next
+    return [...known.values()].flatMap(({ node }) => node ?? [])
+  }
+}
+
+/** What tells a change; the bytes need not be kept. */
+function unread(entry: Entry): Entry {
+  return { ...entry, value: new Uint8Array() }
 }

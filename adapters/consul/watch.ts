@@ -35,6 +35,8 @@ export interface Watched<value> {
   isAbsent(value: value): boolean
   /** Least time to wait after a change, to gather many in one answer; for what is large to read. */
   gatherMs?(value: value): number
+  /** Called at each good answer, also one that brings nothing new. */
+  onAnswer?(): void
 }
 
 /** `answer`: new content, or the same after a `trouble` that is over. `trouble`: no good answer for `sinceMs`. */
@@ -93,6 +95,7 @@ export async function* watch<value>(
     failures = 0
     goodAt = clock.monotonic()
 
+    if (answer.meta.knownLeader) watched.onAnswer?.()
     if (answer.meta.index === 0 && !toldNoIndex) {
       toldNoIndex = true
       log.warn('consul sent no index', { key: watched.what })

@@ -1,17 +1,15 @@
 // Owns what a program tells the systemd that started it: that it is ready, that it still works, that it stops.
-import { execFile } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import type { Clock, Logger } from '#fleet/ports.ts'
 
 /** What systemd sets for a unit of `Type=notify`, with a `WatchdogSec` (sd_notify(3), sd_watchdog_enabled(3)). */
 const VARIABLES = ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID'] as const
 
-/** A call takes some milliseconds; one that hangs must not hold up the next. */
-const TELL_LIMIT_MS = 5_000
+/** systemd-notify waits for up to five seconds until its message was read; one that hangs longer is ended. */
+const TELL_LIMIT_MS = 8_000
 
 export interface Supervisor {
-  /** Nobody listens when the program was started by hand: all else is without effect then. */
-  readonly listens: boolean
-  /** The longest silence that the watchdog bears; null when there is none. */
+  /** The longest silence that the watchdog bears, in milliseconds; null when there is none, as when the program was started by hand. */
   readonly watchdogMs: number | null
   /** @param state one sentence for `systemctl status` */
   ready(state: string): Promise<void>
@@ -25,38 +23,39 @@ export interface Supervisor {
 }
 
 /**
- * Takes the variables out of `env`: hooks and drains are other programs, and must not speak for this one. Speaks by the child
- * `systemd-notify`, since Node has no datagram sockets of the Unix kind; the unit needs `NotifyAccess=all` for it.
+ * Takes the variables out of `env`: hooks, drains and gates are other programs, and must not speak for this one. Speaks by the child
+ * `systemd-notify` (docs/decisions/0020); the unit needs `NotifyAccess=all` for it. No call of it throws: a service must not end because
+ * nobody listens.
  */
-export function openSupervisor(env: NodeJS.ProcessEnv, around: { clock: Clock; log: Logger }): Supervisor {
-  const { NOTIFY_SOCKET: socket, WATCHDOG_USEC: limitUs, WATCHDOG_PID: pid } = env
+export function openSupervisor(
+  env: Record<string, string | undefined>,
+  around: { readonly clock: Clock; readonly log: Logger },
+): Supervisor {
+  const { NOTIFY_SOCKET: socket, WATCHDOG_USEC: limitUs = '', WATCHDOG_PID: pid } = env
   for (const name of VARIABLES) delete env[name]
   const { clock, log } = around
   // A limit that is meant for another process of the unit.
   const ours = pid === undefined || pid === String(process.pid)
-  const watchdogMs = socket !== undefined && ours && Number(limitUs) > 0 ? Number(limitUs) / 1_000 : null
+  const watchdogMs = socket && ours && /^[1-9]\d{0,15}$/.test(limitUs) ? Number(limitUs) / 1_000 : null
+  let complained = false
 
   async function tell(...words: readonly string[]): Promise<void> {
-    if (socket === undefined) return
-    const { promise, resolve } = Promise.withResolvers<void>()
-    const options = { env: { PATH: env.PATH, NOTIFY_SOCKET: socket }, timeout: TELL_LIMIT_MS }
-    execFile('systemd-notify', words, options, (error) => {
-      if (error !== null) log.warn('systemd could not be told', { error })
-      resolve()
-    })
-    await promise
+    if (!socket) return
+    const error = await send(words, { NOTIFY_SOCKET: socket, PATH: env.PATH ?? '/usr/bin:/bin' })
+    if (error === null || complained) return
+    complained = true
+    log.warn('systemd could not be told', { error })
   }
 
   return {
-    listens: socket !== undefined,
     watchdogMs,
-    ready: (state) => tell('READY=1', `STATUS=${state}`),
+    ready: (state) => tell('READY=1', statusLine(state)),
     stopping: () => tell('STOPPING=1'),
     async watch(works, signal) {
       if (watchdogMs === null) return
       while (!signal.aborted) {
         try {
-          await tell('WATCHDOG=1', `STATUS=${await works()}`)
+          await tell('WATCHDOG=1', statusLine(await works()))
         } catch (error) {
           log.warn('not told to the watchdog: the program does not answer itself', { error })
         }
@@ -65,4 +64,23 @@ export function openSupervisor(env: NodeJS.ProcessEnv, around: { clock: Clock; l
       }
     },
   }
+}
+
+/** A line end would begin another field. */
+function statusLine(state: string): string {
+  return `STATUS=${state.replace(/\s+/g, ' ')}`
+}
+
+/** What went wrong, or null. */
+function send(words: readonly string[], env: Record<string, string>): Promise<string | null> {
+  return new Promise((resolve) => {
+    const child = spawn('systemd-notify', words, {
+      env,
+      stdio: 'ignore',
+      timeout: TELL_LIMIT_MS,
+      killSignal: 'SIGKILL',
+    })
+    child.once('error', (error) => resolve(error.message))
+    child.once('exit', (code, signal) => resolve(code === 0 ? null : `systemd-notify ended with ${code ?? signal}`))
+  })
 }

@@ -64,7 +64,8 @@ async function reach(bench: Bench, wish: VerbWish, options: VerbOptions): Promis
         return { answer: await underLease(bench, lease, wish, unasked), driven: false }
       }
       // A lease without a rollout is that of another verb, for one transaction: it cannot be asked, and is free in a moment.
-      if (holder.rollout === null && (await untilFree(bench, holder.session, MOMENT_MS))) continue
+      if (holder.rollout === null && holder.serves !== true && (await untilFree(bench, holder.session, MOMENT_MS)))
+        continue
       report.say(`${plain(holder.holder)} holds the lease: asking to ${wish.verb}.`)
       const answer = await ask(bench, wish.verb, argsOf(wish))
       if (answer !== null) return { answer, driven: true }

@@ -1,7 +1,9 @@
 // Owns taking the lease for a verb: the note that others read, and who holds it instead.
-import { isFleetError } from '#fleet/errors.ts'
+import { isOver } from '#conductor/core/reduce.ts'
+import { FleetError, isFleetError } from '#fleet/errors.ts'
 import type { Clock, Lease, LeaseNote } from '#fleet/ports.ts'
 import { isDriven } from './ask.ts'
+import { plain } from './reporter.ts'
 import type { Bench } from './world.ts'
 
 /** @param reason what is done, and why when a person said so @param build what is brought, if anything is */
@@ -22,14 +24,14 @@ const LOOK_MS = 250
  * The lease. That of a driver who does not answer is waited for: unlike a rollback, a release can wait until its session has ended.
  * @throws FleetError `LEASE_HELD`, naming the holder, when somebody drives
  */
-export async function takeLease(bench: Bench, note: LeaseNote, build: string, timeoutMs: number): Promise<Lease> {
+export async function takeLease(bench: Bench, note: LeaseNote, timeoutMs: number): Promise<Lease> {
   const { ports, signal, report, clock } = bench
   try {
     return await ports.locks.acquire(note, signal)
   } catch (error) {
     if (!isFleetError(error, 'LEASE_HELD')) throw error
     const held = await ports.locks.holder(signal)
-    if (held !== null && (await isDriven(bench, build))) throw error
+    if (held !== null && (await isDriven(bench))) throw error
     if (held !== null) {
       report.say(`${held.holder} holds the lease and does not answer: waiting for its session to end.`)
       await untilFree(bench, held.session, Math.min(ORPHANED_MS, timeoutMs))
@@ -37,6 +39,25 @@ export async function takeLease(bench: Bench, note: LeaseNote, build: string, ti
     const since = new Date(clock.now()).toISOString()
     return await ports.locks.acquire({ ...note, since }, signal)
   }
+}
+
+/**
+ * The lease for work that is no rollout. From a daemon it is taken while none is open: that one leads again when the work is done.
+ * @throws FleetError `LEASE_HELD`, naming the holder, when somebody drives
+ */
+export async function borrowLease({ ports, signal, report }: Bench, note: LeaseNote): Promise<Lease> {
+  const holder = await ports.locks.holder(signal)
+  if (holder?.serves !== true) return ports.locks.acquire(note, signal)
+  const { rollout } = await ports.ledger.view([], signal)
+  if (rollout !== null && !isOver(rollout.record)) {
+    const { id, build, phase } = rollout.record
+    throw new FleetError(
+      'LEASE_HELD',
+      `${holder.holder} drives rollout ${id} of ${build} (${phase}); nothing was written`,
+    )
+  }
+  report.say(`${plain(holder.holder)} leads: taking the lease for the moment; it leads again afterwards.`)
+  return ports.locks.fence(holder.session, note, signal)
 }
 
 export function isRolloutId(text: string): boolean {

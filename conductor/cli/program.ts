@@ -5,6 +5,7 @@ import { isRolloutId } from './lease.ts'
 import { plan } from './plan.ts'
 import { addEvidence } from './program-evidence.ts'
 import { addSchedule } from './program-schedule.ts'
+import { registerServe } from './program-serve.ts'
 import { registerShows } from './program-shows.ts'
 import { registerVerbs } from './program-verbs.ts'
 import { publish } from './publish.ts'
@@ -36,6 +37,7 @@ export type Invocation =
   | { readonly verb: string; readonly common: Common; readonly run: (bench: Bench) => Promise<number> }
   | { readonly demo: { readonly keep: boolean; readonly embedded: boolean; readonly nodes?: number } }
   | { readonly sim: SimCommand }
+  | { readonly serve: { readonly listen: string | null }; readonly common: Common }
 
 /** A simulation brings its own world too. */
 export interface SimCommand {
@@ -247,6 +249,7 @@ function createProgram(invoke: (invocation: Invocation) => void, streams: Output
   addEvidence(maker)
   addSchedule(maker)
 
+  registerServe(program, reading, invoke)
   registerShows(program, invoke, count)
   program.addHelpText('after', EXIT_CODES)
   return program

@@ -7,7 +7,7 @@ import { pruneBuild, pruneDeltas } from '#conductor/shell/prune.ts'
 import { formatBytes } from '#fleet/duration.ts'
 import { FleetError } from '#fleet/errors.ts'
 import type { CatalogEntry, Lease } from '#fleet/ports.ts'
-import { leaseNote } from './lease.ts'
+import { borrowLease, leaseNote } from './lease.ts'
 import { plain } from './reporter.ts'
 import { ageOf, counted } from './words.ts'
 import type { Bench } from './world.ts'
@@ -30,7 +30,7 @@ export async function prune(bench: Bench, options: PruneOptions): Promise<number
   }
   const store = await ports.store()
   // Under the lease no rollout begins: what is decided stays true until it is done.
-  await using lease = await ports.locks.acquire(leaseNote(bench, 'prune', null), signal)
+  await using lease = await borrowLease(bench, leaseNote(bench, 'prune', null))
   const plan = await decide(bench, options)
   let objects = 0
   for (let at = 0; at < plan.remove.length; at += BATCH) {

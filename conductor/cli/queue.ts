@@ -39,9 +39,10 @@ async function untilClear(bench: Bench, build: string | null, endMs: number, tim
   for (;;) {
     const [{ rollout }, holder] = await Promise.all([ports.ledger.view([], signal), ports.locks.holder(signal)])
     const open = rollout !== null && !isOver(rollout.record) ? rollout.record : null
-    if (open === null && holder === null) return
-    // Left by its driver and of the same build: it is gone on with.
-    if (open !== null && holder === null && open.build === build && open.phase !== 'recalling') return
+    if (open === null && (holder === null || holder.serves === true)) return
+    // Of the same build, and left by its driver or in the hands of one who is asked: it is gone on with.
+    const isLeft = holder === null || holder.serves === true
+    if (open !== null && isLeft && open.build === build && open.phase !== 'recalling') return
     const line = describe(open, holder)
     if (line !== told) report.say(line)
     told = line

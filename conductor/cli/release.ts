@@ -1,11 +1,8 @@
 // Owns `conduct release`: begins a rollout or goes on with the open one, drives it, and says how it ended.
 
 import type { GateReader } from '#conductor/core/gates.ts'
-import { pictureOf, type RingPicture } from '#conductor/core/picture.ts'
 import { ALWAYS_OPEN } from '#conductor/core/plan.ts'
-import { beginDeed } from '#conductor/shell/begin.ts'
 import { evaluator } from '#conductor/shell/evaluate.ts'
-import { execute, tell } from '#conductor/shell/execute.ts'
 import { gateReader } from '#conductor/shell/gates.ts'
 import { pastFigures } from '#conductor/shell/past.ts'
 import { type Driven, type Driving, drive } from '#conductor/shell/reconcile.ts'
@@ -16,15 +13,18 @@ import type { Lease } from '#fleet/ports.ts'
 import type { Rollout } from '#fleet/rollout.ts'
 import { payAfter, payOwed } from './after.ts'
 import { already } from './already.ts'
+import { begin, resume } from './begin.ts'
 import { openingFor } from './calendar.ts'
 import { type Decided, decide, guardRestart, guardRoute, type ReleaseOptions, wishOf } from './deciding.ts'
 import { dryRun } from './dry-release.ts'
 import { conclude, endOfRelease } from './ending.ts'
 import { leaseNote, rolloutId, takeLease } from './lease.ts'
+import { releaseLed } from './led.ts'
 import { noteOrphans } from './orphans.ts'
 import { checkBypass, forcedBy, sayFindings } from './preflight.ts'
 import { Progress } from './progress.ts'
 import { queued } from './queue.ts'
+import { ringPictures } from './release-pictures.ts'
 import { namingTaker, takeOver } from './take-over.ts'
 import { listed } from './words.ts'
 import type { Bench } from './world.ts'
@@ -36,7 +36,7 @@ export async function release(bench: Bench, options: ReleaseOptions): Promise<nu
   return queued(bench, options.build, options.timeoutMs, (timeoutMs) => releaseNow(bench, { ...options, timeoutMs }))
 }
 
-async function releaseNow(bench: Bench, options: ReleaseOptions): Promise<number> {
+async function releaseNow(bench: Bench, options: ReleaseOptions, unled = false): Promise<number> {
   const { report, signal, clock } = bench
   checkBypass(options, bench)
   // The way back asks no calendar, so a broken one does not stop it.
@@ -49,6 +49,13 @@ async function releaseNow(bench: Bench, options: ReleaseOptions): Promise<number
   if (first.kind === 'already') return already(bench, first.build, options)
   guardRoute(bench, first)
   if (options.dryRun) return dryRun(bench, first, forcedBy(options))
+  const leader = unled || options.takeOver === true ? null : await bench.ports.locks.holder(signal)
+  if (leader?.serves === true) {
+    const { build } = first.kind === 'begin' ? first.beginning : first.rollout
+    const led = await releaseLed(bench, leader, options, build)
+    // Who led is gone or silent: its session ends, and what it began is gone on with.
+    return led.kind === 'ended' ? led.exit : releaseNow(bench, { ...options, build: led.build }, true)
+  }
   await using lease = await lend(bench, first, options)
   await payOwed(bench, lease)
   // What was seen before the lease may be old: under it nobody else writes.
@@ -81,7 +88,7 @@ async function lend(
   const note = leaseNote(bench, `release ${build}${reason === '' ? '' : `: ${reason}`}`, id, build)
   if (takes === true) return takeOver(bench, note, reason)
   try {
-    return await takeLease(bench, note, build, timeoutMs)
+    return await takeLease(bench, note, timeoutMs)
   } catch (error) {
     if (!isFleetError(error, 'LEASE_HELD')) throw error
     const { rollout } = observed
@@ -89,27 +96,6 @@ async function lend(
     const help = '--wait queues behind it, conduct watch shows it, conduct rollback ends it, --take-over takes it away'
     throw new FleetError('LEASE_HELD', `${error.message}${doing}; ${help}`, { cause: error })
   }
-}
-
-async function begin(
-  bench: Bench,
-  lease: Lease,
-  start: Extract<Decided, { kind: 'begin' }>,
-  emergency: boolean,
-): Promise<Rollout> {
-  const { ports, by, signal } = bench
-  const past = (start.beginning.forced ?? []).length === 0 ? {} : { emergency }
-  const deed = beginDeed(start, by, past)
-  return (await execute({ ledger: ports.ledger, lease }, start.observed.ledger, deed, signal)) ?? deed.rollout
-}
-
-async function resume(bench: Bench, lease: Lease, start: Extract<Decided, { kind: 'resume' }>): Promise<Rollout> {
-  const { ports, by, signal, clock } = bench
-  const { rollout, adopts, observed } = start
-  if (adopts.length === 0) return rollout
-  const told = tell(rollout, adopts, by, new Date(clock.now()).toISOString())
-  const world = { ledger: ports.ledger, lease }
-  return (await execute(world, observed.ledger, { rollout, events: adopts, told, answered: [] }, signal)) ?? rollout
 }
 
 function announce({ report }: Bench, { id, build, stages, startedAt }: Rollout, resumed: boolean): void {
@@ -145,15 +131,10 @@ function driveTo(
 }
 
 /** The gates of the config, null when there are none. */
-function readerOf({ gates, ports, clock, place }: Bench): GateReader | null {
+export function readerOf({ gates, ports, clock, place }: Bench): GateReader | null {
   if (gates.length === 0) return null
   const sources = { clock, place, metrics: ports.metrics, baseline: pastFigures(ports) }
   return gateReader(gates, evaluator(sources), clock)
-}
-
-export function ringPictures({ app, clock }: Bench, { observed, rollout }: Driven): readonly RingPicture[] {
-  const rings = Object.values(observed.fleet.rings).filter(({ ring }) => ring in rollout.fallbacks)
-  return pictureOf({ app, rings, fleet: observed.fleet, rollout, lease: null, builds: [], now: clock.now() }).rings
 }
 
 function interrupted({ report }: Bench, { id, build }: Rollout, progress: Progress): number {

@@ -38,8 +38,11 @@ export function renderPicture(
     lines.push(...renderRollout(picture.rollout, paint, nowMs), ...renderNext(picture, nowMs))
   else lines.push('Nothing has been released yet.')
   if (picture.lease !== null) {
-    const { holder, since, reason } = picture.lease
-    lines.push(`Held by ${plain(holder)} for ${ageOf(since, nowMs)}: ${plain(reason)}.`)
+    const { holder, since, reason, serves } = picture.lease
+    const age = ageOf(since, nowMs)
+    lines.push(
+      serves ? `Led by ${plain(holder)} for ${age}.` : `Held by ${plain(holder)} for ${age}: ${plain(reason)}.`,
+    )
   }
   for (const { ring, by, reason, at, expires } of picture.holds) {
     const what = ring === null ? 'The line is stopped' : `${ring} is stopped`

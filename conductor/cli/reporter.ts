@@ -1,6 +1,7 @@
 // Owns where words go: results to stdout, progress to stderr, one live block on a terminal, and JSON instead of prose when asked.
 import pc from 'picocolors'
 import { ERRORS, type FleetError } from '#fleet/errors.ts'
+import type { Logger } from '#fleet/ports.ts'
 import type { Output } from './world.ts'
 
 export type Paint = Pick<ReturnType<typeof pc.createColors>, 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan'>
@@ -79,6 +80,15 @@ export function createReporter(
       drawn = 0
     },
   }
+}
+
+/** For verbs that a daemon carries out: their sentences go to its log. */
+export function logged(log: Logger): Reporter {
+  const say = (detail: string): void => log.info('said', { detail })
+  const nothing = (): void => undefined
+  const plainly = pc.createColors(false)
+  const quiet = { json: false, isLive: false, draw: nothing, settle: nothing, document: nothing }
+  return { ...quiet, paint: plainly, paintAside: plainly, result: say, say }
 }
 
 /** An error as a person reads it: what failed and the fact, then what helps. */

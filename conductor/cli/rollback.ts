@@ -12,12 +12,13 @@ import type { CatalogEntry, Lease } from '#fleet/ports.ts'
 import type { Rollout } from '#fleet/rollout.ts'
 import { payAfter } from './after.ts'
 import { askDriver } from './ask.ts'
+import { accompanyBack } from './back-led.ts'
 import { sayUnasked } from './calendar.ts'
 import { conclude, type Ending, endOfRollback } from './ending.ts'
-import { follow } from './follow.ts'
 import { leaseNote, rolloutId } from './lease.ts'
 import { Progress } from './progress.ts'
-import { release, ringPictures } from './release.ts'
+import { release } from './release.ts'
+import { ringPictures } from './release-pictures.ts'
 import { counted, listed } from './words.ts'
 import type { Bench } from './world.ts'
 
@@ -40,7 +41,7 @@ export async function rollback(bench: Bench, options: RollbackOptions): Promise<
   if (options.to !== null && options.to !== 'previous') return rollbackTo(bench, options, options.to)
   if (options.dryRun) {
     const facts = await gather(bench)
-    return dryRun(bench, decide(bench, options, facts, rolloutId(clock)), facts)
+    return dryRun(bench, decideBack(bench, options, facts, rolloutId(clock)), facts)
   }
   try {
     return await conclude(bench, await bringBack(bench, options))
@@ -57,13 +58,20 @@ export async function bringBack(bench: Bench, options: RollbackOptions): Promise
   const { report, clock } = bench
   const facts = await gather(bench)
   const id = rolloutId(clock)
-  const start = decide(bench, options, facts, id)
+  const start = decideBack(bench, options, facts, id)
   if (start.kind === 'already') return { exit: 0, lines: [`${start.message}. Nothing was written.`] }
   for (const line of previewLines(bench, start, facts)) report.say(line)
   await sayUnasked(bench)
   const progress = new Progress(report, clock, 'Rolling back')
-  const lease = await reach(bench, options, start)
-  if (lease === null) return accompany(bench, options, progress)
+  const lease = await reach(bench, options, start, id)
+  if (lease === null) {
+    const ids = rolloutsOf(start).map((rollout) => rollout.id)
+    const ending = await accompanyBack(bench, options, progress, ids)
+    if (ending === null) return bringBack(bench, options)
+    // The open rollout is ended; what was asked for is the build before the one that runs now.
+    const further = start.kind !== 'reverse' && options.to === 'previous' && ending.exit === 0
+    return further ? bringBack(bench, options) : ending
+  }
   await using held = lease
   const ending = await takeBack(bench, held, options, progress, id)
   // What is owed to the rollout before waits until nodes are back: a rollback waits for nobody's command.
@@ -74,16 +82,16 @@ export async function bringBack(bench: Bench, options: RollbackOptions): Promise
 /** What `bringBack` would do, a line for each ring. */
 export async function previewBack(bench: Bench, options: RollbackOptions): Promise<readonly string[]> {
   const facts = await gather(bench)
-  return previewLines(bench, decide(bench, options, facts, rolloutId(bench.clock)), facts)
+  return previewLines(bench, decideBack(bench, options, facts, rolloutId(bench.clock)), facts)
 }
 
-async function gather({ app, rings, policy, ports, signal }: Bench): Promise<Facts> {
+export async function gather({ app, rings, policy, ports, signal }: Bench): Promise<Facts> {
   const observed = await observe(ports, { app, rings, policy }, signal)
   return { observed, catalog: await ports.catalog.list(signal) }
 }
 
-/** @throws FleetError `NO_PREVIOUS` */
-function decide(
+/** @param id of the rollout, should one begin. @throws FleetError `NO_PREVIOUS` */
+export function decideBack(
   bench: Bench,
   options: RollbackOptions,
   { observed, catalog }: Facts,
@@ -152,7 +160,7 @@ function dryRun(bench: Bench, start: RollbackStart, facts: Facts): number {
 }
 
 /** The lease, taken from its holder when it is dead or silent; null when a living driver does what was asked. */
-async function reach(bench: Bench, options: RollbackOptions, start: RollbackStart): Promise<Lease | null> {
+async function reach(bench: Bench, options: RollbackOptions, start: RollbackStart, id: string): Promise<Lease | null> {
   const { ports, signal, report, clock } = bench
   const why = options.reason === '' ? '' : `: ${options.reason}`
   const [first] = rolloutsOf(start)
@@ -161,7 +169,7 @@ async function reach(bench: Bench, options: RollbackOptions, start: RollbackStar
     const holder = await ports.locks.holder(signal)
     try {
       if (holder === null) return await ports.locks.acquire(note, signal)
-      if (await askDriver(bench, holder, options)) return null
+      if (await askDriver(bench, holder, options, id)) return null
       report.say(`${holder.holder} holds the lease and did not answer: taking it away and writing.`)
       return await ports.locks.fence(holder.session, note, signal)
     } catch (error) {
@@ -170,21 +178,6 @@ async function reach(bench: Bench, options: RollbackOptions, start: RollbackStar
       await clock.sleep(100, signal)
     }
   }
-}
-
-/** A living driver rolls back; this one looks on and says how it ended. */
-async function accompany(bench: Bench, options: RollbackOptions, progress: Progress): Promise<Ending> {
-  const { ports, signal, app, policy, report } = bench
-  report.say('The driver of the rollout is rolling it back.')
-  const picture = await follow(bench, options.timeoutMs, (now) => {
-    progress.show(now, now.rollout?.because ?? [], null)
-    return now.rollout === null || now.rollout.endedAt !== null
-  })
-  const observed = await observe(ports, { app, rings: bench.rings, policy }, signal)
-  const { rollout } = observed
-  if (rollout === null) throw new FleetError('RECORD_INVALID', `the rollout record of ${app} is gone`)
-  const end = isOver(rollout) ? 'over' : 'late'
-  return endOfRollback({ rollout, end }, picture.rings, progress.elapsedMs)
 }
 
 /** Decides anew under the lease, then writes and drives until everybody is back. */
@@ -197,7 +190,7 @@ async function takeBack(
 ): Promise<Ending> {
   const { ports, signal, by, clock } = bench
   const facts = await gather(bench)
-  const start = decide(bench, options, facts, id)
+  const start = decideBack(bench, options, facts, id)
   if (start.kind === 'already') return { exit: 0, lines: [`${start.message}. Nothing was written.`] }
   const world = { ledger: ports.ledger, lease }
   const at = new Date(clock.now()).toISOString()
@@ -227,7 +220,8 @@ async function takeBack(
   return { exit, lines: endings.flatMap(({ lines }) => lines) }
 }
 
-function reduceOutcome(rollout: Rollout, outcome: string): Rollout {
+/** A rollout of the way back, with who turned it back and why. */
+export function reduceOutcome(rollout: Rollout, outcome: string): Rollout {
   return reduce(rollout, { type: 'recallBegun', cause: 'operator', outcome })
 }
 

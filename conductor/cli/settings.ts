@@ -32,6 +32,7 @@ export interface Settings {
   /** The schedule file; null: the app has no calendar. */
   readonly schedule: string | null
   readonly evidence: EvidenceSettings
+  readonly serve: ConductConfig['serve']
 }
 
 interface Place {
@@ -79,6 +80,7 @@ export function readSettings(common: Common, place: Place, read: (path: string |
     schedule:
       config.schedule === undefined ? null : resolve(path === null ? place.cwd : dirname(path), config.schedule),
     evidence: evidenceSettings(config),
+    serve: config.serve,
   }
 }
 

@@ -17,6 +17,10 @@ export function verbSentence(event: string, fact: (name: string) => string): str
       return `handed ${fact('rollout')} over from ${fact('from')} to ${fact('to')}`
     case 'taken-over':
       return `took the lease from ${fact('from')} for ${fact('build')}${why}`
+    case 'led': {
+      const on = fact('rollout') === 'nothing' ? '' : `, and goes on with ${fact('rollout')} of ${fact('build')}`
+      return `leads from here on (${fact('holder')})${on}`
+    }
     case 'line-held':
       return `stopped the line for ${fact('rings')}${until}${why}`
     case 'line-released':

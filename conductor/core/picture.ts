@@ -106,6 +106,8 @@ export interface Picture {
     readonly rollout: string | null
     readonly build: string | null
     readonly reason: string
+    /** A daemon, which leads for as long as it runs. */
+    readonly serves: boolean
   } | null
   /** Holds of the line that count now. */
   readonly holds: readonly LineHold[]
@@ -135,8 +137,8 @@ export function pictureOf(seen: Seen): Picture {
   }
 }
 
-function leaseOf({ holder, since, rollout, build = null, reason }: LeaseNote): Picture['lease'] {
-  return { holder, since, rollout, build, reason }
+function leaseOf({ holder, since, rollout, build = null, reason, serves = false }: LeaseNote): Picture['lease'] {
+  return { holder, since, rollout, build, reason, serves }
 }
 
 function pictureRing(view: RingView, rollout: Rollout | null, builds: readonly CatalogEntry[]): RingPicture {

@@ -17,7 +17,7 @@ import { Gating, UNGATED } from './gating.ts'
 import { learned } from './learning.ts'
 import { Bell, isPassing, type Observation, observe } from './observe.ts'
 import { OrphanWatch } from './orphans.ts'
-import { answerRequests } from './requests.ts'
+import { answerRequests, begins, none } from './requests.ts'
 import { Smoke } from './smoke.ts'
 
 export interface Driving {
@@ -37,8 +37,15 @@ export interface Driving {
   readonly gates?: GateReader | null
   /** Whether the calendar lets a rollout go on; left out: always. */
   readonly opening?: (rollout: Rollout, nowMs: number) => Opening
+  /** Of one who leads for as long as it runs: waits out every hold, and begins what is asked for by itself. */
+  readonly serving?: Serving
   /** Called after every look and every write. */
   readonly onTurn: (turn: Turn) => void
+}
+
+export interface Serving {
+  /** Takes up the oldest request if that is one to begin something. @returns whether it wrote; what is left is for the next look */
+  begins(observed: Observation, signal: AbortSignal): Promise<boolean>
 }
 
 export interface Turn {
@@ -81,7 +88,8 @@ export async function drive(driving: Driving, rings: readonly Name[], signal: Ab
         last = turned.turn
         policy = turned.policy
         driving.onTurn(last)
-        if (turned.end !== null) return { rollout: last.rollout, end: turned.end, observed: last.observed }
+        const waits = turned.end === 'held' && driving.serving !== undefined
+        if (turned.end !== null && !waits) return { rollout: last.rollout, end: turned.end, observed: last.observed }
         if (!turned.again) await bell.wait(both)
       } catch (error) {
         both.throwIfAborted()
@@ -127,7 +135,12 @@ async function turn(driving: Driving, rings: readonly Name[], beside: Beside, si
   if (await orphans.record(world, observed.ledger, { app, by: driving.by, at }, signal)) {
     return seen(observed, rollout, { action: { type: 'wait' }, because: [] }, driving.policy, true)
   }
-  const asked = await answerRequests(ledger, observed, driving.policy, at, signal)
+  const { serving } = driving
+  if (serving !== undefined && !isOver(rollout) && (await serving.begins(observed, signal))) {
+    return seen(observed, rollout, { action: { type: 'wait' }, because: [] }, driving.policy, true)
+  }
+  const leaves = serving === undefined ? none : begins
+  const asked = await answerRequests(ledger, observed, driving.policy, at, signal, leaves)
   if (asked !== null) {
     const after = (await execute(world, observed.ledger, asked.deed, signal)) ?? rollout
     return seen(observed, after, { action: { type: 'wait' }, because: [] }, asked.policy, true)

@@ -25,16 +25,24 @@ interface Answered {
   readonly policy: Policy
 }
 
-/** Deed and policy after the oldest request, or null when there is none. */
+/** Whether a request is one to begin a rollout as things stand: one who leads begins it, one who drives has a rollout in hand. */
+export function begins({ verb }: Request, { rollout }: Observation): boolean {
+  return verb === 'release' || (verb === 'rollback' && (rollout === null || rollout.endedAt !== null))
+}
+
+export const none = (): boolean => false
+
+/** @param leaves requests that are somebody else's to answer. @returns deed and policy after the oldest request, or null when there is none */
 export async function answerRequests(
   ledger: Ledger,
   observed: Observation,
   policy: Policy,
   at: string,
   signal: AbortSignal,
+  leaves: (request: Request, observed: Observation) => boolean = none,
 ): Promise<Answered | null> {
   const [found] = observed.ledger.requests
-  if (found === undefined) return null
+  if (found === undefined || (leaves(found, observed) && found.expires >= at)) return null
   const request = tamed(found)
   const only = (answer: Answer): Answered => ({
     deed: { rollout: null, events: [], told: [told(request, observed, answer, at)], answered: [request.id] },
@@ -80,15 +88,14 @@ function tamed({ verb, by, args, ...request }: Request): Request {
 }
 
 function told(request: Request, { rollout }: Observation, answer: Answer, at: string): Told {
+  return tellAnswer(request, answer, rollout?.id ?? null, at)
+}
+
+/** The entry of the history that answers a request. @param rollout id of the one that it is about */
+export function tellAnswer(request: Request, answer: Answer, rollout: string | null, at: string): Told {
+  const { id, verb, by } = tamed(request)
   const outcome = answer.outcome.slice(0, 1_000)
-  const facts = {
-    request: request.id.slice(0, 100),
-    verb: request.verb,
-    ...answer,
-    outcome,
-    rollout: rollout?.id ?? null,
-  }
-  return { at, by: request.by, event: ANSWERED, facts }
+  return { at, by, event: ANSWERED, facts: { request: id.slice(0, 100), verb, ...answer, outcome, rollout } }
 }
 
 /** Null when there is nothing that this driver could turn back. */

@@ -56,6 +56,8 @@ const RULES: readonly Rule[] = [
 
 /** What is put together there is not to be taken from there: it would bring the adapters along. */
 const COMPOSITION_ROOT = /^(puller|conductor)\/(main|daemon)\.ts$/
+/** The daemon is a verb: the program that reads command lines starts it. */
+const STARTS_DAEMON = 'conductor/main.ts'
 
 /** The same for the simulation, which the verb alone may start. */
 const SIMULATION = /^conductor\/sim\//
@@ -82,7 +84,8 @@ function breaches({ path, imports }: Source): readonly string[] {
   const rule = ruleFor(path)
   if (rule === undefined) return [`${path} is in a folder without a rule`]
   return imports.flatMap(({ from }) => {
-    if (COMPOSITION_ROOT.test(resolve(path, from))) return [`${path} may not import a program: ${from}`]
+    const starts = path === STARTS_DAEMON && resolve(path, from) === 'conductor/daemon.ts'
+    if (COMPOSITION_ROOT.test(resolve(path, from)) && !starts) return [`${path} may not import a program: ${from}`]
     if (SIMULATION.test(resolve(path, from)) && !STARTS_IT.test(path))
       return [`${path} may not import a simulation: ${from}`]
     if (from.startsWith('.')) {
