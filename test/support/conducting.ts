@@ -13,7 +13,7 @@ import { systemClock } from '#adapters/runtime/clock.ts'
 import { CUSTOMARY_RINGS } from '#conductor/config.ts'
 import { main, type World } from '#conductor/main.ts'
 import type { BuildId, Name } from '#fleet/build.ts'
-import type { CatalogEntry, Logger, StatusSink } from '#fleet/ports.ts'
+import type { CatalogEntry, Clock, Logger, StatusSink } from '#fleet/ports.ts'
 import { readBare, targetOfBare } from '#fleet/target.ts'
 import { readTarget } from '#fleet/wire.ts'
 import { APP, digestFor, RING, SimNode, settledOn } from './rollout-sim.ts'
@@ -214,6 +214,7 @@ export function run(
   env: Readonly<Record<string, string>> = {},
   cwd = '/',
   terminal: { readonly isTTY?: boolean; readonly columns?: number } = {},
+  clock: Clock = systemClock,
 ): Running {
   let stdout = ''
   let stderr = ''
@@ -233,7 +234,7 @@ export function run(
     },
     env,
     cwd,
-    clock: systemClock,
+    clock,
     signal: stop.signal,
     hostname: 'desk',
     user: 'ana',
