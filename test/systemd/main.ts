@@ -97,3 +97,32 @@ test('a stop in the middle of a deploy leaves the node serving, and the next sta
   assert.equal(ended.code, 0, ended.out)
   assert.equal((await ask('/healthz'))?.build, two)
 })
+
+test('the conductor starts at boot, leads, comes back after a kill, and releases go through it', async (t) => {
+  const conductor = 'hotcold-conductor.service'
+  const { host, conduct, publish, ask, started } = await installedHost(t, 'conductor')
+  await started('active', 0)
+  await conduct('init')
+  await host.must('systemctl', 'enable', conductor)
+  await host.reboot()
+  const leads = (restarts: number) =>
+    until(`it leads after ${restarts} restarts`, async () => {
+      const [times, state] = [await host.property(conductor, 'NRestarts'), await host.property(conductor, 'StatusText')]
+      return Number(times) === restarts && state.startsWith('serves web at 127.0.0.1:9470')
+    })
+  await leads(0)
+  assert.equal(await host.property(conductor, 'User'), 'hotcold-conductor')
+  const one = await publish('one')
+  const first = await conduct('release', one, '--yes')
+  assert.equal(first.code, 0, first.out)
+  assert.equal((await ask('/healthz'))?.build, one)
+  assert.match((await conduct('history')).out, /hotcold-conductor/)
+  await host.must('systemctl', 'kill', '-s', 'KILL', '--kill-who=main', conductor)
+  await leads(1)
+  const two = await publish('two')
+  const second = await conduct('release', two, '--yes')
+  assert.equal(second.code, 0, second.out)
+  assert.equal((await ask('/healthz'))?.build, two)
+  await host.must('systemctl', 'stop', conductor)
+  assert.equal(await host.property(conductor, 'Result'), 'success')
+})
