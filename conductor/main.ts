@@ -1,11 +1,13 @@
 // Owns the composition of `conduct`: reads the config, opens the ports, runs one verb, and turns every end into words and an exit code.
 import { hostname, userInfo } from 'node:os'
+import { dirname } from 'node:path'
 import { statusBoard } from '#adapters/consul/board.ts'
 import { catalog } from '#adapters/consul/catalog.ts'
 import { type ConsulOptions, connectConsul } from '#adapters/consul/client.ts'
 import { targetFeed } from '#adapters/consul/feed.ts'
 import { ledger } from '#adapters/consul/ledger.ts'
 import { locks } from '#adapters/consul/locks.ts'
+import { consulProbe } from '#adapters/consul/probe.ts'
 import { prometheus } from '#adapters/prometheus/metrics.ts'
 import { systemClock } from '#adapters/runtime/clock.ts'
 import { parseConfig, readConfigFile } from '#adapters/runtime/config-file.ts'
@@ -13,11 +15,12 @@ import { listenForShutdown } from '#adapters/runtime/shutdown.ts'
 import { openStore, type StoreOptions } from '#adapters/store.ts'
 import { createReporter, describeFailure, type Reporter } from '#conductor/cli/reporter.ts'
 import type { Bench, Output } from '#conductor/cli/world.ts'
+import type { Name } from '#fleet/build.ts'
 import { ERRORS, exitCodeOf, FleetError, isFleetError } from '#fleet/errors.ts'
 import type { Clock, Logger } from '#fleet/ports.ts'
 import { scheduleOf, scheduleSchema } from '#schedule/load.ts'
 import type { Schedule } from '#schedule/timetable.ts'
-import { type Common, type Invocation, parseCommandLine, type SimCommand } from './cli/program.ts'
+import { type Common, type DoctorCommand, type Invocation, parseCommandLine, type SimCommand } from './cli/program.ts'
 import { namedRings, readSettings, type Settings } from './cli/settings.ts'
 import { type ConductConfig, conductSchema } from './config.ts'
 
@@ -72,10 +75,11 @@ async function command(argv: readonly string[], world: World): Promise<number> {
   })
   if (typeof invocation === 'number') return invocation
   if ('demo' in invocation) return demonstrate(invocation.demo, world)
-  const { json } = 'sim' in invocation ? invocation.sim : invocation.common
+  const { json } = 'sim' in invocation ? invocation.sim : 'doctor' in invocation ? invocation.doctor : invocation.common
   const report = createReporter(world, world.env, json === true)
   try {
     if ('sim' in invocation) return await simulation(invocation.sim, world)
+    if ('doctor' in invocation) return await examination(invocation.doctor, report, world)
     return await run(invocation, report, world)
   } catch (error) {
     report.settle()
@@ -227,6 +231,34 @@ async function demonstrate(options: Extract<Invocation, { demo: unknown }>['demo
   }
   return demo(options, { clock, env, signal, stdout, stderr, observe })
 }
+
+/** Reads every config leniently beside the strict reading, and never stops at what it finds. */
+async function examination(command: DoctorCommand, report: Reporter, world: World): Promise<number> {
+  const [{ doctor }, { conductKept, pullerKept }] = await Promise.all([
+    import('#conductor/cli/doctor.ts'),
+    import('./config-doctor.ts'),
+  ])
+  const log: Logger = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
+  const { clock, env, cwd, hostname, user, signal } = world
+  // As the puller has it.
+  const node = { hostname: hostname.toLowerCase(), env }
+  return doctor(command, report, {
+    ...{ clock, env, cwd, hostname, user, signal, home: dirname(import.meta.dirname) },
+    checkConfig: (path) => void readSettings({ ...command, config: path }, world, (one) => configAt(one, world)),
+    checkSchedule: (path) => void scheduleOf(readConfigFile(path, scheduleSchema, world), path),
+    keepConfig: (path) => readConfigFile(path, conductKept, world),
+    keepPuller: (path) => readConfigFile(path, pullerKept, node),
+    consul: ({ url, ...rest }) => {
+      const client = connectConsul({ url, ...given(rest), waitMs: DOCTOR_WAIT_MS }, { clock, log })
+      const builds = (app: Name, until: AbortSignal) => catalog(client, { app }).list(until)
+      return { ...consulProbe(client), builds }
+    },
+    store: ({ url, ...rest }) => openStore({ url, ...given(rest), mustExist: true }, { clock, log }),
+  })
+}
+
+/** How long the blocking query of an examination waits. */
+const DOCTOR_WAIT_MS = 400
 
 /** Loaded for this verb only: it brings the puller's machine and a Consul in memory along. */
 async function simulation(command: SimCommand, world: World): Promise<number> {

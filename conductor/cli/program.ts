@@ -3,6 +3,7 @@ import { Command, CommanderError, InvalidArgumentError, type OutputConfiguration
 import { isBuildId } from '#fleet/build.ts'
 import { isRolloutId } from './lease.ts'
 import { plan } from './plan.ts'
+import { addDoctor } from './program-doctor.ts'
 import { addEvidence } from './program-evidence.ts'
 import { addSchedule } from './program-schedule.ts'
 import { registerShows } from './program-shows.ts'
@@ -36,6 +37,10 @@ export type Invocation =
   | { readonly verb: string; readonly common: Common; readonly run: (bench: Bench) => Promise<number> }
   | { readonly demo: { readonly keep: boolean; readonly embedded: boolean; readonly nodes?: number } }
   | { readonly sim: SimCommand }
+  | { readonly doctor: DoctorCommand }
+
+/** An examination must go on where a config is broken: it makes no bench. */
+export type DoctorCommand = Common & { readonly puller?: readonly string[] }
 
 /** A simulation brings its own world too. */
 export interface SimCommand {
@@ -248,6 +253,7 @@ function createProgram(invoke: (invocation: Invocation) => void, streams: Output
   addSchedule(maker)
 
   registerShows(program, invoke, count)
+  addDoctor(program, reading, append, invoke)
   program.addHelpText('after', EXIT_CODES)
   return program
 }

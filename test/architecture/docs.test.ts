@@ -5,6 +5,7 @@ import { join, posix } from 'node:path'
 import { test } from 'node:test'
 import { PAGE, performancePage } from '#bench/doc/page.ts'
 import { RESULTS, readResults } from '#bench/kit/result.ts'
+import { DOCTOR_DOC, doctorDoc } from '#test/support/doctor-doc.ts'
 import { MACHINE_DOC, machineDoc } from '#test/support/machine-doc.ts'
 import { filesMatching, PROJECT, readText } from '#test/support/source.ts'
 import { VERBS_DOC, verbsDoc } from '#test/support/verbs-doc.ts'
@@ -33,6 +34,10 @@ test('what an operator may do is printed from the table that decides it', () => 
 
 test('why a rollout, a ring or a node stands or waits is printed from the tables that conduct why tells it by', () => {
   assert.equal(readText(WHY_DOC), whyDoc(), 'stale: npm run docs')
+})
+
+test('what conduct doctor looks at is printed from the table of its checks', () => {
+  assert.equal(readText(DOCTOR_DOC), doctorDoc(), 'stale: npm run docs')
 })
 
 test('the page of figures is printed from the results that are kept', () => {

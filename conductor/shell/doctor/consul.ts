@@ -1,0 +1,72 @@
+// Owns gathering the facts of one Consul: when it does not answer, or has no leader, nothing more is asked of it.
+import { access, constants } from 'node:fs/promises'
+import type { ConsulFacts, Need } from '#conductor/core/doctor-consul.ts'
+import { type Looked, unseen } from '#conductor/core/finding.ts'
+import { look } from './look.ts'
+import type { ConsulQuestions, ConsulSettings, Doctoring } from './ports.ts'
+
+/** A Consul, as one config names it, and what that config's program needs of it. */
+export interface Subject {
+  readonly about: string
+  readonly file: string
+  readonly settings: ConsulSettings
+  /** Null: nothing is known of app and rings. */
+  readonly needs: readonly Need[] | null
+  /** A key that is not there, where a scratch key may be; null: the program makes none. */
+  readonly scratch: string | null
+  /** A key to watch. */
+  readonly watched: string | null
+}
+
+const REACH_MS = 3_000
+const ASK_MS = 5_000
+
+export async function consulFacts(
+  { about, file, settings, needs, scratch, watched }: Subject,
+  asked: Looked<ConsulQuestions>,
+  { signal }: Doctoring,
+): Promise<ConsulFacts> {
+  const token = await tokenOf(settings)
+  const base = { about, file, url: settings.url, token }
+  if (asked.kind !== 'seen') return { ...base, leader: asked, ...nothing(unseen('Consul could not be asked')) }
+  const questions = asked.value
+  const leader = await look(REACH_MS, signal, (one) => questions.leader(one))
+  if (leader.kind !== 'seen') {
+    const leaderless = leader.kind === 'failed' && leader.code === 'CONSUL_NO_LEADER'
+    return { ...base, leader, ...nothing(unseen(leaderless ? 'Consul has no leader' : 'Consul did not answer')) }
+  }
+  const agent = await look(ASK_MS, signal, (one) => questions.agent(one))
+  if (leader.value.leader === '') return { ...base, leader, ...nothing(unseen('Consul has no leader')), agent }
+  const ask = <value>(key: string | null, work: (key: string, signal: AbortSignal) => Promise<value>) =>
+    key === null ? unseen('No app is known') : look(ASK_MS, signal, (one) => work(key, one))
+  return {
+    ...base,
+    leader,
+    agent,
+    rights:
+      needs === null
+        ? unseen('No app is known')
+        : await ask(watched, (key, one) => questions.refused(needs, `${key}-doctor`, one)),
+    session: await look(ASK_MS, signal, (one) => questions.session(one)),
+    transaction:
+      scratch === null && needs !== null
+        ? unseen('A puller needs none')
+        : await ask(scratch, (key, one) => questions.transaction(key, one)),
+    watch: await ask(watched, (key, one) => questions.watch(key, one)),
+  }
+}
+
+function nothing(why: ReturnType<typeof unseen>) {
+  return { agent: why, rights: why, session: why, transaction: why, watch: why }
+}
+
+async function tokenOf({ tokenFile, token }: ConsulSettings): Promise<ConsulFacts['token']> {
+  const file = tokenFile ?? null
+  const given = file !== null || token !== undefined
+  if (file === null) return { file, given, problem: null }
+  const problem = await access(file, constants.R_OK).then(
+    () => null,
+    (error: NodeJS.ErrnoException) => `The token file ${file} cannot be read (${error.code ?? 'unknown error'})`,
+  )
+  return { file, given, problem }
+}
