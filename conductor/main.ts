@@ -253,7 +253,8 @@ async function examination(command: DoctorCommand, report: Reporter, world: Worl
       const builds = (app: Name, until: AbortSignal) => catalog(client, { app }).list(until)
       return { ...consulProbe(client), builds }
     },
-    store: ({ url, ...rest }) => openStore({ url, ...given(rest), mustExist: true }, { clock, log }),
+    store: ({ url, ...rest }) =>
+      openStore({ url, ...given(rest), mustExist: true, patience: { answerMs: 8_000 } }, { clock, log }),
   })
 }
 

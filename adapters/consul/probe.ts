@@ -22,9 +22,11 @@ export function consulProbe(client: ConsulClient) {
   return {
     /** Who leads, as far as Consul knows (empty: nobody), how long the answer took, and Consul's clock less ours. */
     async leader(signal: AbortSignal) {
-      const began = clock.monotonic()
       const send = (consul: ConsulPackage, common: { readonly ctx: Context }) =>
         (consul as Asking).status.leader({ ...common })
+      // The first question also opens the connection: the second is what a round trip costs.
+      await client.call('leader', send, signal)
+      const began = clock.monotonic()
       const response = await client.call('leader', send, signal)
       const roundTripMs = clock.monotonic() - began
       const leader = jsonOf(response, 'leader')

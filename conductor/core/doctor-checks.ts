@@ -126,7 +126,7 @@ export const CHECKS = {
   ...area('store', {
     'store-read': [
       'the manifest of the newest build can be read',
-      'there is no store, or no build yet to read',
+      'no store is named',
       'it cannot be read, or is not there',
       '{todo}',
     ],

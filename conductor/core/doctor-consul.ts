@@ -42,7 +42,8 @@ export interface ConsulFacts {
   readonly token: { readonly file: string | null; readonly given: boolean; readonly problem: string | null }
   readonly leader: Looked<LeaderFacts>
   readonly agent: Looked<AgentFacts>
-  /** Keys that may not be used as they must. */
+  readonly needs: readonly Need[]
+  /** Those that are refused. */
   readonly rights: Looked<readonly Need[]>
   readonly session: Looked<null>
   readonly transaction: Looked<null>
@@ -55,8 +56,7 @@ const FAR_APART_MS = 60_000
 const FEW_CONNECTIONS = 50
 const OLDEST = [1, 8] as const
 
-export const SESSION_LINE = 'session_prefix "" { policy = "write" }'
-export const AGENT_LINE = 'agent_prefix "" { policy = "read" }'
+const SESSION_LINE = 'session_prefix "" { policy = "write" }'
 
 /** What a driver of rollouts needs. */
 export function conductorNeeds(keys: {
@@ -92,36 +92,48 @@ export function pullerNeeds(keys: {
 }
 
 export function consulFindings(facts: ConsulFacts): readonly Finding[] {
-  const { about, leader } = facts
+  const { about, leader, agent, needs } = facts
   // Told once, by the first finding: the others were not looked at.
   const after = leader.kind === 'seen' ? leader : unseen('Consul did not answer')
   const answered = leader.kind === 'seen' || (leader.kind === 'failed' && leader.code === 'CONSUL_NO_LEADER')
-  const reach = answered
-    ? finding('consul-reach', about, 'ok', `Consul answers at ${facts.url}`)
-    : told('consul-reach', about, leader, () => finding('consul-reach', about, 'ok', ''), { file: facts.file })
+  const unknown = isUnknown(facts)
+  const allowed = <value>(looked: Looked<value>) => (unknown ? unseen('Consul does not know the token') : looked)
   return [
-    reach,
+    answered
+      ? finding('consul-reach', about, 'ok', `Consul answers at ${facts.url}`)
+      : told('consul-reach', about, leader, neverSeen, { file: facts.file }),
     leaderFinding(facts, answered),
-    told('consul-version', about, facts.agent, (agent) => versionFinding(about, agent), {}, 'unseen'),
+    told('consul-version', about, agent, (value) => versionFinding(about, value), {}, 'unseen'),
     told('consul-delay', about, after, (value) => delayFinding(about, value), {}, 'unseen'),
     told('consul-clock', about, after, (value) => clockFinding(about, value.aheadMs), {}, 'unseen'),
-    tokenFinding(facts),
-    told('consul-rights', about, facts.rights, (denied) => rightsFinding(about, denied), { lines: 'nothing is known' }),
-    told(
-      'consul-session',
-      about,
-      facts.session,
-      () => finding('consul-session', about, 'ok', 'A session was made and ended'),
-      {
-        lines: SESSION_LINE,
-      },
-    ),
-    told('consul-transaction', about, facts.transaction, () =>
-      finding('consul-transaction', about, 'ok', 'A transaction with all that a release needs was committed'),
-    ),
-    told('consul-watch', about, facts.watch, (watch) => watchFinding(about, watch)),
-    told('consul-limit', about, facts.agent, (agent) => limitFinding(about, agent), {}, 'unseen'),
+    tokenFinding(facts, unknown),
+    told('consul-rights', about, allowed(facts.rights), (denied) => rightsFinding(about, denied), linesOf(needs)),
+    told('consul-session', about, allowed(facts.session), () => sessionFinding(about), { lines: SESSION_LINE }),
+    told('consul-transaction', about, allowed(facts.transaction), () => transactionFinding(about)),
+    told('consul-watch', about, allowed(facts.watch), (watch) => watchFinding(about, watch)),
+    told('consul-limit', about, agent, (value) => limitFinding(about, value), {}, 'unseen'),
   ]
+}
+
+function neverSeen(): never {
+  throw new Error('a Consul that was seen has answered')
+}
+
+/** Consul says so of any question. */
+function isUnknown({ rights, session, agent }: ConsulFacts): boolean {
+  return [rights, session, agent].some((one) => one.kind === 'failed' && /ACL not found/i.test(one.detail))
+}
+
+function linesOf(needs: readonly Need[]): { readonly lines: string } {
+  return { lines: [...new Set(needs.map(({ line }) => line))].join(' ') }
+}
+
+function sessionFinding(about: string): Finding {
+  return finding('consul-session', about, 'ok', 'A session was made and ended')
+}
+
+function transactionFinding(about: string): Finding {
+  return finding('consul-transaction', about, 'ok', 'A transaction with all that a release needs was committed')
 }
 
 function leaderFinding({ about, leader }: ConsulFacts, answered: boolean): Finding {
@@ -158,27 +170,31 @@ export function apartText(other: string, aheadMs: number): string {
   return `The clock here is ${seconds} s ${aheadMs > 0 ? 'behind' : 'ahead of'} that of ${other}`
 }
 
-function tokenFinding({ about, token, agent, file, rights }: ConsulFacts): Finding {
+function tokenFinding({ about, token, agent, file }: ConsulFacts, unknown: boolean): Finding {
   const words = { file: token.file ?? `a file that consul.tokenFile in ${file} names` }
   if (token.problem !== null) return finding('consul-token', about, 'wrong', token.problem, words)
-  const named = token.file === null ? 'A token is given' : `The token of ${token.file} is taken`
-  const unknown = [rights, agent].find((one) => one.kind === 'failed' && /ACL not found/i.test(one.detail))
-  if (unknown !== undefined) return finding('consul-token', about, 'wrong', 'Consul does not know the token', words)
+  if (unknown) return finding('consul-token', about, 'wrong', 'Consul does not know the token', words)
   if (agent.kind === 'seen' && agent.value.acl === false) {
     const how = {
       file: `${words.file}, and turn ACLs on: acl.enabled with default_policy deny in the config of Consul`,
     }
     return finding('consul-token', about, 'warning', 'ACLs are off: whoever reaches Consul may order any build', how)
   }
-  return finding('consul-token', about, 'ok', token.given ? named : 'No token is given, and none was asked for by name')
+  const named = token.file === null ? 'A token is given' : `The token of ${token.file} is taken`
+  return finding('consul-token', about, 'ok', token.given ? named : 'No token is given, and no file is named for one')
 }
 
 function rightsFinding(about: string, denied: readonly Need[]): Finding {
   if (denied.length === 0) return finding('consul-rights', about, 'ok', 'All keys may be used as they must')
-  const lines = [...new Set(denied.map(({ line }) => line))].join(' ')
   const [first] = denied
   const more = denied.length > 1 ? `, nor ${denied.length - 1} more` : ''
-  return finding('consul-rights', about, 'wrong', `The token may not ${first?.access} ${first?.key}${more}`, { lines })
+  return finding(
+    'consul-rights',
+    about,
+    'wrong',
+    `The token may not ${first?.access} ${first?.key}${more}`,
+    linesOf(denied),
+  )
 }
 
 function watchFinding(about: string, { index, askedMs, waitedMs, moved }: WatchFacts): Finding {

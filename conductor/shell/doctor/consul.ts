@@ -27,7 +27,7 @@ export async function consulFacts(
   { signal }: Doctoring,
 ): Promise<ConsulFacts> {
   const token = await tokenOf(settings)
-  const base = { about, file, url: settings.url, token }
+  const base = { about, file, url: settings.url, token, needs: needs ?? [] }
   if (asked.kind !== 'seen') return { ...base, leader: asked, ...nothing(unseen('Consul could not be asked')) }
   const questions = asked.value
   const leader = await look(REACH_MS, signal, (one) => questions.leader(one))
@@ -39,19 +39,23 @@ export async function consulFacts(
   if (leader.value.leader === '') return { ...base, leader, ...nothing(unseen('Consul has no leader')), agent }
   const ask = <value>(key: string | null, work: (key: string, signal: AbortSignal) => Promise<value>) =>
     key === null ? unseen('No app is known') : look(ASK_MS, signal, (one) => work(key, one))
+  const rights =
+    needs === null ? unseen('No app is known') : await ask(watched, (key, one) => questions.refused(needs, key, one))
+  const denied = rights.kind !== 'seen' || rights.value.length > 0
   return {
     ...base,
     leader,
     agent,
-    rights:
-      needs === null
-        ? unseen('No app is known')
-        : await ask(watched, (key, one) => questions.refused(needs, `${key}-doctor`, one)),
+    rights,
     session: await look(ASK_MS, signal, (one) => questions.session(one)),
     transaction:
-      scratch === null && needs !== null
-        ? unseen('A puller needs none')
-        : await ask(scratch, (key, one) => questions.transaction(key, one)),
+      needs === null
+        ? unseen('No app is known')
+        : scratch === null
+          ? unseen('A puller needs none')
+          : denied
+            ? unseen('A right is missing')
+            : await ask(scratch, (key, one) => questions.transaction(key, one)),
     watch: await ask(watched, (key, one) => questions.watch(key, one)),
   }
 }

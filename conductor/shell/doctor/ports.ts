@@ -11,8 +11,8 @@ export interface ConsulQuestions {
   leader(signal: AbortSignal): Promise<LeaderFacts>
   agent(signal: AbortSignal): Promise<AgentFacts>
   session(signal: AbortSignal): Promise<null>
-  /** @param scratch a key that is not there; nothing is written to any */
-  refused(needs: readonly Need[], scratch: string, signal: AbortSignal): Promise<readonly Need[]>
+  /** Nothing is written. @param key one that is in nobody's way, whether it is there or not */
+  refused(needs: readonly Need[], key: string, signal: AbortSignal): Promise<readonly Need[]>
   /** @param scratch a key that is not there, and is not there afterwards */
   transaction(scratch: string, signal: AbortSignal): Promise<null>
   watch(key: string, signal: AbortSignal): Promise<WatchFacts>
