@@ -66,16 +66,29 @@ export async function synchronised(doctoring: Doctoring): Promise<Looked<boolean
   })
 }
 
-/** The secret that a token file below `/run/credentials` is made of; empty where it is not made of any. */
+/** The secret of `/etc/credstore` that a token file below `/run/credentials` is made of; null where it is not made of any. */
+function secretOf(tokenFile: string | undefined, prefix: string): string | null {
+  if (!tokenFile?.startsWith('/run/credentials/')) return null
+  return `${CREDENTIALS}/${prefix}.${tokenFile.slice(tokenFile.lastIndexOf('/') + 1)}`
+}
+
+/** Where a secret must lie, and whether it does. @param prefix what its unit calls its secrets, like `hotcold-web` */
 export async function credentialsOf(
   tokenFile: string | undefined,
   prefix: string,
   { signal }: Doctoring,
 ): Promise<readonly { readonly file: string; readonly there: Looked<boolean> }[]> {
-  if (!tokenFile?.startsWith('/run/credentials/')) return []
-  const file = `${CREDENTIALS}/${prefix}.${tokenFile.slice(tokenFile.lastIndexOf('/') + 1)}`
+  const file = secretOf(tokenFile, prefix)
+  if (file === null) return []
   const there = await look(ASK_MS, signal, () => isThere(file))
   return [{ file, there: there.kind === 'failed' ? unseen(`${file} cannot be looked for: run this as root`) : there }]
+}
+
+/** The token file to ask with: a unit that does not run has no credentials, so the secret that it will get is taken. */
+export async function tokenFileOf(tokenFile: string | undefined, prefix: string): Promise<string | undefined> {
+  const secret = secretOf(tokenFile, prefix)
+  if (tokenFile === undefined || secret === null) return tokenFile
+  return (await isThere(tokenFile).catch(() => true)) ? tokenFile : secret
 }
 
 async function isThere(file: string): Promise<boolean> {
