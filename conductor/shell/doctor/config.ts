@@ -52,14 +52,18 @@ function originOf(url: string): string {
   return /^https?:\/\/[^/]+/.exec(url)?.[0] ?? url
 }
 
-export async function conductPrograms(kept: ConductKept, runs: Runs): Promise<readonly ProgramFacts[]> {
+export async function conductPrograms(
+  kept: ConductKept,
+  runs: Runs,
+  { signal }: Doctoring,
+): Promise<readonly ProgramFacts[]> {
   const { gates, plan = [], afterRollout } = kept
   const named = [
     ...gates.flatMap((gate) => (gate.kind === 'command' ? [[`gate ${gate.name}`, gate.argv] as const] : [])),
     ...plan.flatMap(({ ring, smoke }) => (smoke === undefined ? [] : [[`smoke test of ${ring}`, smoke] as const])),
     ...(afterRollout === undefined ? [] : [['afterRollout', afterRollout] as const]),
   ]
-  return Promise.all(named.map(([of, argv]) => programFacts(of, argv, runs)))
+  return Promise.all(named.map(([of, argv]) => programFacts(of, argv, runs, signal)))
 }
 
 /** @param named files to look at in place of those that are found */

@@ -32,7 +32,7 @@ export async function gather(asked: Asked, doctoring: Doctoring): Promise<Facts>
     Promise.all(files.map((one) => pullerSide(one, doctoring))),
     machineFacts(doctoring),
     gateFacts(kept, doctoring),
-    conductPrograms(kept, { who, path, cwd: dir }),
+    conductPrograms(kept, { who, path, cwd: dir }, doctoring),
   ])
   const config: ConfigFacts = {
     ...{ file, looked, problem, app, gates, programs, pullers: files.length },

@@ -45,7 +45,7 @@ export async function pullerFacts(
     problem: await look(CHECK_MS, signal, () => problemOf(file, who, doctoring)),
     root: root === undefined ? null : { path: root, facts: await look(DISK_MS, signal, () => rootFacts(root, who)) },
     build,
-    programs: await Promise.all(commands.map(([of, argv]) => programFacts(of, argv, runs))),
+    programs: await Promise.all(commands.map(([of, argv]) => programFacts(of, argv, runs, signal))),
     reloads: await reloadsOf(commands, who),
     unit: unit.kind === 'seen' ? { kind: 'seen', value: unit.value.facts } : unit,
     credentials: await credentialsOf(kept?.consul.tokenFile, `hotcold-${name}`, doctoring),

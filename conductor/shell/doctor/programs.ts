@@ -3,6 +3,7 @@ import { readFile, stat } from 'node:fs/promises'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { mayAccess, userIn, type Who } from '#conductor/core/access.ts'
 import type { ProgramFacts } from '#conductor/core/doctor-config.ts'
+import { look } from './look.ts'
 
 /** What systemd gives a unit that sets none. */
 export const UNIT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
@@ -15,12 +16,20 @@ export interface Runs {
   readonly cwd: string
 }
 
-/** The program of an argv as whoever runs it would find it. */
+const LIMIT_MS = 5_000
+
+/** The program of an argv as whoever runs it would find it; on a volume that does not answer it is not to be found. */
 export async function programFacts(
   of: string,
   argv: readonly string[],
-  { who, path, cwd }: Runs,
+  runs: Runs,
+  signal: AbortSignal,
 ): Promise<ProgramFacts> {
+  const looked = await look(LIMIT_MS, signal, () => findProgram(of, argv, runs))
+  return looked.kind === 'seen' ? looked.value : { of, program: argv[0] ?? '', found: null, executable: false }
+}
+
+async function findProgram(of: string, argv: readonly string[], { who, path, cwd }: Runs): Promise<ProgramFacts> {
   const [program = ''] = argv
   const places = program.includes('/') ? [resolve(cwd, program)] : path.split(':').map((dir) => join(dir, program))
   let found: string | null = null

@@ -11,12 +11,11 @@ import { type Looked, unseen } from '#conductor/core/finding.ts'
 import type { Name } from '#fleet/build.ts'
 import type { BuildStore } from '#fleet/ports.ts'
 import { buildOf, newestOf, ringsOf, sizeOf } from './builds.ts'
-import { consulFacts, type Subject } from './consul.ts'
+import { consulFacts, type Subject, withToken } from './consul.ts'
 import { look } from './look.ts'
 import { type PullerFile, pullerFacts } from './node.ts'
 import type { ConsulQuestions, ConsulSettings, Doctoring, StoreSettings } from './ports.ts'
 import { storeFacts } from './store.ts'
-import { tokenFileOf } from './units.ts'
 
 const OPEN_MS = 5_000
 
@@ -42,12 +41,12 @@ export async function conductSide(
   app: string | null,
   doctoring: Doctoring,
 ): Promise<Side & Pick<ConfigFacts, 'rings'>> {
-  const settings = await withToken(consulOf(asked, kept, doctoring), 'hotcold-conductor')
+  const asking = await withToken(consulOf(asked, kept, doctoring), 'hotcold-conductor')
   const file = asked.file ?? asked.looked.at(-1) ?? 'the config'
-  const questions = await look(OPEN_MS, doctoring.signal, async () => doctoring.consul(settings))
+  const questions = await look(OPEN_MS, doctoring.signal, async () => doctoring.consul(asking.settings))
   try {
     const named = keptRings(kept)
-    const subject = { about: 'conduct', file, settings, ...conductKeys(questions, app, named ?? CUSTOMARY_RINGS) }
+    const subject = { about: 'conduct', file, ...asking, ...conductKeys(questions, app, named ?? CUSTOMARY_RINGS) }
     const consul = await consulFacts(subject, questions, doctoring)
     const rings = await ringsOf(questions, consul, app, named, doctoring)
     const newest = await newestOf(questions, consul, app, doctoring)
@@ -77,11 +76,11 @@ export async function pullerSide(
   const about = `puller ${name}`
   const { prefix } = kept
   const named = { ...kept.consul, url: kept.consul.url ?? LOCAL, ...(prefix !== undefined && { prefix }) }
-  const settings = await withToken(named, `hotcold-${name}`)
-  const questions = await look(OPEN_MS, doctoring.signal, async () => doctoring.consul(settings))
+  const asking = await withToken(named, `hotcold-${name}`)
+  const questions = await look(OPEN_MS, doctoring.signal, async () => doctoring.consul(asking.settings))
   try {
     const { app = null, ring, node } = kept
-    const subject = { about, file: file.file, settings, ...pullerKeys(questions, app, ring, node) }
+    const subject = { about, file: file.file, ...asking, ...pullerKeys(questions, app, ring, node) }
     const consul = await consulFacts(subject, questions, doctoring)
     const newest = await newestOf(questions, consul, app, doctoring)
     const opened = kept.store === undefined ? null : await openStore(kept.store, doctoring)
@@ -94,11 +93,6 @@ export async function pullerSide(
 }
 
 const LOCAL = 'http://127.0.0.1:8500'
-
-async function withToken(settings: ConsulSettings, prefix: string): Promise<ConsulSettings> {
-  const tokenFile = await tokenFileOf(settings.tokenFile, prefix)
-  return tokenFile === undefined ? settings : { ...settings, tokenFile }
-}
 
 /** As the verbs settle it: options, then the config, and without any the variables of Consul's own command line. */
 function consulOf({ consul, file }: Asked, kept: ConductKept, { env }: Doctoring): ConsulSettings {
