@@ -59,5 +59,10 @@ test('conduct doctor finds nothing wrong on a machine installed by the guide, an
   assert.match(told('consul-token'), /^wrong: The token file \/etc\/credstore\/\S+ cannot be read/)
   assert.match(told('hook-reload'), /^warning: No rule of polkit names web\.service/)
   assert.match(told('disk-owner'), /^wrong: hotcold may not write to \/srv\/web → chown -R hotcold \/srv\/web/)
+  await host.must('mount', '-t', 'tmpfs', 'none', '/srv/web/trees/b')
+  assert.match(
+    (await doctor()).one('disk-root').seen,
+    /^\/srv\/web\/trees\/b lies on another file system than \/srv\/web/,
+  )
   assert.match(told('config-puller'), /^wrong: hotcold may not read \/etc\/hotcold\/puller\/web\.yaml/)
 })
