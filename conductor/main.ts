@@ -2,41 +2,22 @@
 import { hostname, userInfo } from 'node:os'
 import { statusBoard } from '#adapters/consul/board.ts'
 import { catalog } from '#adapters/consul/catalog.ts'
-import { type ConsulClient, type ConsulOptions, connectConsul } from '#adapters/consul/client.ts'
+import { connectConsul } from '#adapters/consul/client.ts'
 import { targetFeed } from '#adapters/consul/feed.ts'
-import { ledger } from '#adapters/consul/ledger.ts'
-import { locks } from '#adapters/consul/locks.ts'
-import { prometheus } from '#adapters/prometheus/metrics.ts'
 import { systemClock } from '#adapters/runtime/clock.ts'
-import { parseConfig, readConfigFile } from '#adapters/runtime/config-file.ts'
+import { parseConfig } from '#adapters/runtime/config-file.ts'
 import { createLogger } from '#adapters/runtime/logger.ts'
 import { listenForShutdown } from '#adapters/runtime/shutdown.ts'
 import { watchFolder } from '#adapters/runtime/watch.ts'
-import { openStore, type StoreOptions } from '#adapters/store.ts'
 import { createReporter, describeFailure, logged, type Reporter } from '#conductor/cli/reporter.ts'
-import type { Bench, Output } from '#conductor/cli/world.ts'
-import { ERRORS, exitCodeOf, FleetError, isFleetError } from '#fleet/errors.ts'
-import type { Clock, Logger } from '#fleet/ports.ts'
-import { scheduleOf, scheduleSchema } from '#schedule/load.ts'
-import type { Schedule } from '#schedule/timetable.ts'
-import { type Common, type Invocation, parseCommandLine, type SimCommand } from './cli/program.ts'
-import { namedRings, readSettings, type Settings } from './cli/settings.ts'
-import { type ConductConfig, conductSchema } from './config.ts'
+import type { World } from '#conductor/cli/world.ts'
+import { ERRORS, exitCodeOf, isFleetError } from '#fleet/errors.ts'
+import type { Logger } from '#fleet/ports.ts'
+import { scheduleSchema } from '#schedule/load.ts'
+import { configAt, withBench } from './bench.ts'
+import { type Invocation, parseCommandLine, type SimCommand } from './cli/program.ts'
+import { readSettings } from './cli/settings.ts'
 import type { RequestReport } from './metrics.ts'
-
-/** The part of the world that `conduct` touches beside Consul and the store: tests hand in their own. */
-export interface World {
-  readonly stdout: Output
-  readonly stderr: Output
-  readonly env: Readonly<Record<string, string | undefined>>
-  readonly cwd: string
-  readonly clock: Clock
-  /** Aborts when the person wants it to end. */
-  readonly signal: AbortSignal
-  readonly hostname: string
-  /** The login. */
-  readonly user: string
-}
 
 /** Runs one command line to its end. Never throws; the exit code is of the table in the help. */
 export async function main(argv: readonly string[], world?: World): Promise<number> {
@@ -75,11 +56,13 @@ async function command(argv: readonly string[], world: World): Promise<number> {
   })
   if (typeof invocation === 'number') return invocation
   if ('demo' in invocation) return demonstrate(invocation.demo, world)
-  const { json } = 'sim' in invocation ? invocation.sim : invocation.common
+  const { json } = 'sim' in invocation ? invocation.sim : 'doctor' in invocation ? invocation.doctor : invocation.common
   const report = createReporter(world, world.env, json === true)
   try {
     if ('sim' in invocation) return await simulation(invocation.sim, world)
     if ('serve' in invocation) return await daemon(invocation, report, world)
+    if ('doctor' in invocation)
+      return await (await import('./examination.ts')).examination(invocation.doctor, report, world)
     return await run(invocation, report, world)
   } catch (error) {
     report.settle()
@@ -95,46 +78,6 @@ async function run(
   const settings = readSettings(common, world, (path) => configAt(path, world))
   const log = notes(report)
   return await withBench({ settings, name, common, report, log }, world, (bench) => verb(bench))
-}
-
-interface Asked {
-  readonly settings: Settings
-  /** Of the verb. */
-  readonly name: string
-  readonly common: Common
-  readonly report: Reporter
-  readonly log: Logger
-  /** How long a blocking query may stay quiet, in milliseconds, if not as usual. */
-  readonly waitMs?: number
-  /** Told of each request to Consul. */
-  readonly onRequest?: (report: RequestReport) => void
-}
-
-/** Opens what verbs are handed, for as long as `use` runs. */
-async function withBench(
-  { settings, name, common, report, log, onRequest, ...more }: Asked,
-  world: World,
-  use: (bench: Bench, client: ConsulClient) => Promise<number>,
-): Promise<number> {
-  const client = connectConsul(
-    { ...consulOf(settings), ...more },
-    { clock: world.clock, log, ...(onRequest && { onRequest }) },
-  )
-  try {
-    const { app } = settings
-    const ports = {
-      ledger: ledger(client, { app }),
-      board: statusBoard(client, { app }),
-      locks: locks(client, { app }),
-      catalog: catalog(client, { app }),
-      metrics: prometheus,
-      store: () => openStore(storeOf(settings), { clock: world.clock, log }),
-    }
-    const rings = await namedRings(settings, ports.ledger, name, world.signal)
-    return await use(benchOf(settings, rings, ports, report, common, world), client)
-  } finally {
-    client.close()
-  }
 }
 
 /** Quiet queries come back so often: a view is known to be fresh within that time and its deadline. */
@@ -164,77 +107,6 @@ async function daemon(
 
 function scheduleIn({ hostname, env }: World) {
   return (text: string, path: string) => parseConfig(text, path, scheduleSchema, { hostname, env })
-}
-
-function configAt(path: string | null, { hostname, env }: World): ConductConfig {
-  const surroundings = { hostname, env }
-  return path === null
-    ? parseConfig('', 'no config file', conductSchema, surroundings)
-    : readConfigFile(path, conductSchema, surroundings)
-}
-
-function benchOf(
-  settings: Settings,
-  rings: Bench['rings'],
-  ports: Bench['ports'],
-  report: Reporter,
-  common: Common,
-  world: World,
-): Bench {
-  const { app, policy, route, gates, dir, evidence } = settings
-  const by = common.by ?? world.user
-  return {
-    app,
-    rings,
-    ringsNamed: (common.ring ?? []).length > 0,
-    policy,
-    route,
-    gates,
-    place: { dir, env: world.env },
-    ports,
-    clock: world.clock,
-    report,
-    by,
-    holder: `${by}@${world.hostname}`,
-    signal: world.signal,
-    schedule: scheduleFor(settings, world),
-    evidence,
-  }
-}
-
-/** Read once, when first asked for: most verbs need no calendar. */
-function scheduleFor({ schedule: path }: Settings, { hostname, env }: World): Bench['schedule'] {
-  let read: Promise<Schedule | null> | null = null
-  const load = async () =>
-    path === null ? null : scheduleOf(readConfigFile(path, scheduleSchema, { hostname, env }), path)
-  return () => {
-    read ??= load()
-    return read
-  }
-}
-
-function storeOf({ store }: Settings): StoreOptions {
-  if (store !== null) {
-    const { url, ...rest } = store
-    return { url, ...given(rest) }
-  }
-  throw new FleetError(
-    'CONFIG_MISSING',
-    'no store is configured: name one with --store s3://bucket/prefix or --store file:///dir',
-  )
-}
-
-/** The address is settled by now; what is left out stays left out. */
-function consulOf({ consul }: Settings): ConsulOptions {
-  const { url, ...rest } = consul
-  return { url, ...given(rest) }
-}
-
-/** Without the keys whose value is undefined: an option that is left out is not one that is set to nothing. */
-function given<options extends object>(
-  options: options,
-): { [key in keyof options]?: Exclude<options[key], undefined> } {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as typeof options
 }
 
 /** Warnings of the adapters, once each: they are for the person, not for a log. */

@@ -3,6 +3,7 @@ import { Command, CommanderError, InvalidArgumentError, type OutputConfiguration
 import { isBuildId } from '#fleet/build.ts'
 import { isRolloutId } from './lease.ts'
 import { plan } from './plan.ts'
+import { addDoctor } from './program-doctor.ts'
 import { addEvidence } from './program-evidence.ts'
 import { addSchedule } from './program-schedule.ts'
 import { registerServe } from './program-serve.ts'
@@ -38,6 +39,10 @@ export type Invocation =
   | { readonly demo: { readonly keep: boolean; readonly embedded: boolean; readonly nodes?: number } }
   | { readonly sim: SimCommand }
   | { readonly serve: { readonly listen: string | null }; readonly common: Common }
+  | { readonly doctor: DoctorCommand }
+
+/** An examination must go on where a config is broken: it makes no bench. */
+export type DoctorCommand = Common & { readonly puller?: readonly string[] }
 
 /** A simulation brings its own world too. */
 export interface SimCommand {
@@ -251,6 +256,7 @@ function createProgram(invoke: (invocation: Invocation) => void, streams: Output
 
   registerServe(program, reading, invoke)
   registerShows(program, invoke, count)
+  addDoctor(program, reading, append, invoke)
   program.addHelpText('after', EXIT_CODES)
   return program
 }

@@ -40,7 +40,8 @@ interface Place {
   readonly cwd: string
 }
 
-const FOUND = ['./hotcold.yaml', '/etc/hotcold/conduct.yaml']
+/** Where a config is looked for when nothing names one. */
+export const FOUND = ['./hotcold.yaml', '/etc/hotcold/conduct.yaml']
 
 /**
  * Options win over the config, the config over the environment.
@@ -108,7 +109,8 @@ function inOrder(named: readonly Name[], plan: readonly Name[]): readonly Name[]
   return [...known, ...[...new Set(named)].filter((ring) => !plan.includes(ring))]
 }
 
-function configPath(common: Common, { env, cwd }: Place): string | null {
+/** The config of this command line; null: there is none. */
+export function configPath(common: Pick<Common, 'config'>, { env, cwd }: Place): string | null {
   if (common.config !== undefined) return resolve(cwd, common.config)
   if (env.HOTCOLD_CONFIG) return resolve(cwd, env.HOTCOLD_CONFIG)
   return FOUND.map((path) => resolve(cwd, path)).find((path) => existsSync(path)) ?? null

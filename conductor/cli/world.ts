@@ -53,3 +53,17 @@ export interface Bench {
   schedule(): Promise<Schedule | null>
   readonly evidence: EvidenceSettings
 }
+
+/** The part of the world that `conduct` touches beside Consul and the store: tests hand in their own. */
+export interface World {
+  readonly stdout: Output
+  readonly stderr: Output
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly cwd: string
+  readonly clock: Clock
+  /** Aborts when the person wants it to end. */
+  readonly signal: AbortSignal
+  readonly hostname: string
+  /** The login. */
+  readonly user: string
+}

@@ -5,6 +5,7 @@ import { join, posix } from 'node:path'
 import { test } from 'node:test'
 import { PAGE, performancePage } from '#bench/doc/page.ts'
 import { RESULTS, readResults } from '#bench/kit/result.ts'
+import { DOCTOR_DOC, doctorDoc } from '#test/support/doctor-doc.ts'
 import { MACHINE_DOC, machineDoc } from '#test/support/machine-doc.ts'
 import { METRICS_DOC, metricsDoc } from '#test/support/metrics-doc.ts'
 import { filesMatching, PROJECT, readText } from '#test/support/source.ts'
@@ -38,6 +39,10 @@ test('why a rollout, a ring or a node stands or waits is printed from the tables
 
 test('the list of metrics is printed from the registries that serve them', () => {
   assert.equal(readText(METRICS_DOC), metricsDoc(), 'stale: npm run docs')
+})
+
+test('what conduct doctor looks at is printed from the table of its checks', () => {
+  assert.equal(readText(DOCTOR_DOC), doctorDoc(), 'stale: npm run docs')
 })
 
 test('the page of figures is printed from the results that are kept', () => {

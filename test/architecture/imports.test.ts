@@ -37,7 +37,10 @@ const RULES: readonly Rule[] = [
   { files: /^puller\/core\//, may: ['#fleet/'] },
   { files: /^conductor\/core\//, may: ['#fleet/', '#schedule/'] },
   { files: /^puller\/main\.ts$/, may: ['#fleet/', '#puller/', '#adapters/', 'node:*'] },
-  { files: /^conductor\/(main|daemon)\.ts$/, may: ['#fleet/', '#schedule/', '#conductor/', '#adapters/', 'node:*'] },
+  {
+    files: /^conductor\/(main|bench|daemon|examination)\.ts$/,
+    may: ['#fleet/', '#schedule/', '#conductor/', '#adapters/', 'node:*'],
+  },
   { files: /^(puller|conductor)\/config(-\w+)?\.ts$/, may: ['#fleet/', 'node:*', 'valibot'] },
   { files: /^(puller|conductor)\/metrics\.ts$/, may: ['#fleet/', 'node:*', 'prom-client'] },
   { files: /^puller\//, may: [...PROGRAM_SHELL, '#puller/'] },
@@ -55,9 +58,10 @@ const RULES: readonly Rule[] = [
 ]
 
 /** What is put together there is not to be taken from there: it would bring the adapters along. */
-const COMPOSITION_ROOT = /^(puller|conductor)\/(main|daemon)\.ts$/
-/** The daemon is a verb: the program that reads command lines starts it. */
-const STARTS_DAEMON = 'conductor/main.ts'
+const COMPOSITION_ROOT = /^(puller\/main|conductor\/(main|bench|daemon|examination))\.ts$/
+/** The composition of `conduct` is in parts: a daemon and an examination are verbs that the program which reads command lines starts. */
+const PARTS = /^conductor\/(bench|daemon|examination)\.ts$/
+const USES_PARTS = /^conductor\/(main|examination)\.ts$/
 
 /** The same for the simulation, which the verb alone may start. */
 const SIMULATION = /^conductor\/sim\//
@@ -84,7 +88,7 @@ function breaches({ path, imports }: Source): readonly string[] {
   const rule = ruleFor(path)
   if (rule === undefined) return [`${path} is in a folder without a rule`]
   return imports.flatMap(({ from }) => {
-    const starts = path === STARTS_DAEMON && resolve(path, from) === 'conductor/daemon.ts'
+    const starts = USES_PARTS.test(path) && PARTS.test(resolve(path, from))
     if (COMPOSITION_ROOT.test(resolve(path, from)) && !starts) return [`${path} may not import a program: ${from}`]
     if (SIMULATION.test(resolve(path, from)) && !STARTS_IT.test(path))
       return [`${path} may not import a simulation: ${from}`]

@@ -1,4 +1,5 @@
 // Owns `npm run test:systemd`: what the units promise, on machines that are booted for it. Needs root.
+import './doctor.ts'
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { until } from '#test/support/until.ts'

@@ -105,7 +105,7 @@ test('every alert says how bad it is, what happened and what to do, and has a un
 test('a command that an alert names is a command', () => {
   const verbs = /`(?:conduct|puller) ([a-z]+)/g
   const known = filesMatching('conductor/cli/program*.ts').map(readText).join('')
-  const planned = ['doctor']
+  const planned: readonly string[] = []
   for (const { alert, annotations } of alertRules()) {
     for (const [whole, verb = ''] of (annotations.description ?? '').matchAll(verbs)) {
       if (whole.startsWith('`puller')) assert.ok(['verify', 'status'].includes(verb), `${alert}: ${whole}`)
