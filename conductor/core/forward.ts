@@ -61,7 +61,7 @@ function further(rollout: Rollout, view: RingView, fleet: FleetView, signals: Si
   const early = prestage(rollout, fleet, now)
   if (early !== null) return early
 
-  const climb = ahead(rollout, view, now)
+  const climb = ahead(rollout, view, now, signals.aheadSince?.[view.ring])
   if (climb !== null) return climb
   assert(view.standing.kind === 'record', 'an order of ours is a record')
   const { target } = view.standing

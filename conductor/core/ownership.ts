@@ -71,23 +71,40 @@ function isAhead({ status }: RosterNode, { generation }: Target): boolean {
   return status.generation > generation || (status.generation === generation && refused)
 }
 
+/** Since when nodes of a ring were seen to be ahead of their key, in milliseconds since 1970, by ring. */
+export type AheadSince = Readonly<Record<string, number>>
+
+/** The same, one look later. */
+export function stillAhead(before: AheadSince, rings: Readonly<Record<string, RingView>>, now: number): AheadSince {
+  const seen = Object.values(rings).filter(({ standing, nodes }) => {
+    return standing.kind === 'record' && nodes.some((node) => isAhead(node, standing.target))
+  })
+  return Object.fromEntries(seen.map(({ ring }) => [ring, before[ring] ?? now]))
+}
+
+/**
+ * Statuses are restored along with the key: until a node has met the old order and said so, its status tells of a time before it was brought to
+ * the build. An order written on the word of the first that speaks would take the others back.
+ */
+const SPEAK_MS = 5_000
+
 /**
  * A node that obeys another order than the key's ignores the key: the same order is written again above it. Whoever was brought further
  * by what was forgotten stays there: a cutoff rises in a rollout, also one that Consul does not remember.
+ * @param sinceMs since when it is seen, where all are to be heard first
  */
-export function ahead(rollout: Rollout, view: RingView, now: number): Plan | null {
+export function ahead(rollout: Rollout, view: RingView, now: number, sinceMs?: number): Plan | null {
   if (view.standing.kind !== 'record') return null
   const { target } = view.standing
   const further = view.nodes.filter((node) => isAhead(node, target))
   const nodes = further.map(({ status }) => status.node)
   if (nodes.length === 0) return null
+  const message = `nodes obey another order than generation ${target.generation}, which the key shows`
+  const because = [{ code: 'node-ahead', message, nodes }]
+  if (sinceMs !== undefined && now - sinceMs < SPEAK_MS) return { action: { type: 'wait' }, because }
   const forward = rollout.phase !== 'recalling' && target.build === rollout.build
   const cutoff = forward ? Math.max(target.cutoff, reached(rollout, further, target.salt)) : target.cutoff
   const stamp = { generation: nextGeneration(rollout, view), at: new Date(now).toISOString() }
   const again = { ...target, ...stamp, cutoff }
-  const message = `nodes obey another order than generation ${target.generation}, which the key shows`
-  return {
-    action: { type: 'order', order: orderOf('rewrite', view, again, []) },
-    because: [{ code: 'node-ahead', message, nodes }],
-  }
+  return { action: { type: 'order', order: orderOf('rewrite', view, again, []) }, because }
 }

@@ -1,9 +1,11 @@
 // Owns what a rollout does next, and why: from the record, the fleet, the signals, the opening hours and the time, to one action.
+
 import type { Name } from '#fleet/build.ts'
 import type { Because, Hold, Rollout, Waiver } from '#fleet/rollout.ts'
 import { goesPast } from './bypass.ts'
 import { forward } from './forward.ts'
 import type { Order } from './orders.ts'
+import type { AheadSince } from './ownership.ts'
 import { recalling } from './recalling.ts'
 import { isOver } from './reduce.ts'
 import type { FleetView } from './standing.ts'
@@ -40,6 +42,8 @@ export interface Signals {
     readonly verdict: 'pass' | 'fail' | 'inconclusive'
     readonly message: string
   }[]
+  /** Left out: what is ahead is answered at once. */
+  readonly aheadSince?: AheadSince
 }
 
 /** Whether the calendar lets a rollout advance now. */
@@ -58,6 +62,6 @@ export const ALWAYS_OPEN: Opening = { open: true, because: null }
 export function plan(rollout: Rollout, fleet: FleetView, signals: Signals, opening: Opening, now: number): Plan {
   if (isOver(rollout)) return { action: { type: 'wait' }, because: [] }
   if (rollout.phase === 'recalling') return recalling(rollout, fleet, now)
-  const heard = goesPast(rollout, 'gates') ? NO_SIGNALS : signals
+  const heard = goesPast(rollout, 'gates') ? { ...signals, verdicts: [] } : signals
   return forward(rollout, fleet, heard, goesPast(rollout, 'windows') ? ALWAYS_OPEN : opening, now)
 }

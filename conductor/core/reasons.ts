@@ -115,8 +115,8 @@ export const ROLLOUT_REASONS = table({
   ],
   'node-ahead': [
     'Nodes obey another order than the key shows',
-    'the order is written again above theirs',
-    AT_ONCE,
+    'the order is written again above theirs, once all had time to say where they stand',
+    'within seconds',
     'conduct history',
   ],
   'smoke-running': [

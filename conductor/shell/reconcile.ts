@@ -4,6 +4,7 @@ import { goesPast } from '#conductor/core/bypass.ts'
 import { execution } from '#conductor/core/execution.ts'
 import type { GateReader } from '#conductor/core/gates.ts'
 import { PAUSED } from '#conductor/core/legality.ts'
+import { type AheadSince, stillAhead } from '#conductor/core/ownership.ts'
 import { ALWAYS_OPEN, type Opening, type Plan, plan } from '#conductor/core/plan.ts'
 import { isOver, type RolloutEvent } from '#conductor/core/reduce.ts'
 import type { Policy } from '#conductor/core/standing.ts'
@@ -80,11 +81,12 @@ export async function drive(driving: Driving, rings: readonly Name[], signal: Ab
   let last: Turn | null = null
   let policy = driving.policy
   const smoke = new Smoke(driving)
+  const beside: Beside = { smoke, gating, orphans, ahead: {} }
   try {
     for (;;) {
       both.throwIfAborted()
       try {
-        const turned = await turn({ ...driving, policy }, rings, { smoke, gating, orphans }, both)
+        const turned = await turn({ ...driving, policy }, rings, beside, both)
         last = turned.turn
         policy = turned.policy
         driving.onTurn(last)
@@ -120,6 +122,7 @@ interface Beside {
   readonly smoke: Smoke
   readonly gating: Gating | null
   readonly orphans: OrphanWatch
+  ahead: AheadSince
 }
 
 async function turn(driving: Driving, rings: readonly Name[], beside: Beside, signal: AbortSignal): Promise<Turned> {
@@ -150,7 +153,9 @@ async function turn(driving: Driving, rings: readonly Name[], beside: Beside, si
   const gating = goesPast(rollout, 'gates') ? null : beside.gating
   const gated = (await gating?.look(rollout, observed.fleet, now, signal)) ?? UNGATED
   const opening = driving.opening?.(rollout, now) ?? ALWAYS_OPEN
-  const next = plan(rollout, observed.fleet, gated.signals, opening, now)
+  beside.ahead = stillAhead(beside.ahead, observed.fleet.rings, now)
+  const signals = { ...gated.signals, aheadSince: beside.ahead }
+  const next = plan(rollout, observed.fleet, signals, opening, now)
   const smoked = next.action.type === 'smoke' ? smoke.look(rollout) : null
   if (next.action.type !== 'smoke') smoke.stop()
   const done = smoked === null ? execution(observed.fleet, next.action, at) : [smoked]

@@ -1,6 +1,7 @@
 // Owns a simulated conductor: takes the lease, begins what the story asks for, and drives as the real one does, until it dies.
 import { memoryLocks } from '#adapters/memory/locks.ts'
 import { startRelease } from '#conductor/core/beginning.ts'
+import { type AheadSince, stillAhead } from '#conductor/core/ownership.ts'
 import { ALWAYS_OPEN } from '#conductor/core/plan.ts'
 import { beginRollout, isOver, type RolloutEvent } from '#conductor/core/reduce.ts'
 import type { Policy } from '#conductor/core/standing.ts'
@@ -35,6 +36,7 @@ export class Driver {
   #policy: Policy
   /** The rollout that it goes on with was looked at. */
   #resumed = ''
+  #ahead: AheadSince = {}
 
   constructor(world: World, name: string) {
     this.name = name
@@ -171,7 +173,9 @@ export class Driver {
       await this.write(seen, rollout, [wish])
       return 'wrote'
     }
-    const next = rules.plan(rollout, fleet, this.#world.signals(), ALWAYS_OPEN, timeline.now)
+    this.#ahead = stillAhead(this.#ahead, fleet.rings, timeline.now)
+    const signals = { ...this.#world.signals(), aheadSince: this.#ahead }
+    const next = rules.plan(rollout, fleet, signals, ALWAYS_OPEN, timeline.now)
     const events = rules.execution(fleet, next.action, at)
     this.#world.because = next.because
     if (events.length === 0) return 'waits'

@@ -1,6 +1,8 @@
 // Owns the proof that a conductor goes on after Consul has forgotten what nodes obey, and after somebody wrote over a closing record.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { stillAhead } from '#conductor/core/ownership.ts'
+import { ALWAYS_OPEN, plan } from '#conductor/core/plan.ts'
 import { reduce } from '#conductor/core/reduce.ts'
 import { ALL, place } from '#fleet/target.ts'
 import { A, B, C, Simulation, settledOn } from '#test/support/rollout-sim.ts'
@@ -33,6 +35,26 @@ test('A4: after a restore the order is written above the nodes, and keeps on the
   assert.equal(action.order.target.cutoff, exposed.cutoff)
   sim.settle()
   assert.equal(sim.rollout.phase, 'done')
+})
+
+test('A4: statuses are restored too: all are heard before the order is written again on the word of the first', () => {
+  const { sim, exposed } = restored()
+  const rings = sim.view().rings
+  const seenAt = sim.now
+  const signals = { verdicts: [], aheadSince: stillAhead({}, rings, seenAt) }
+  assert.deepEqual(signals.aheadSince, { production: seenAt })
+  assert.deepEqual(
+    stillAhead(signals.aheadSince, rings, seenAt + 900),
+    { production: seenAt },
+    'from the first look on',
+  )
+  const at = (ms: number) => plan(sim.rollout, sim.view(), signals, ALWAYS_OPEN, seenAt + ms)
+  const early = at(4_999)
+  assert.deepEqual([early.action.type, early.because[0]?.code], ['wait', 'node-ahead'])
+  const { action } = at(5_000)
+  assert.ok(action.type === 'order' && action.order.target.cutoff === exposed.cutoff)
+  sim.settle()
+  assert.deepEqual(stillAhead(signals.aheadSince, sim.view().rings, seenAt + 60_000), {}, 'and it is over with it')
 })
 
 test('A4: a generation that is given out twice is seen by what nodes say of the key, and written above', () => {
