@@ -203,10 +203,13 @@ function benchOf(
 }
 
 /** Read once, when first asked for: most verbs need no calendar. */
-function scheduleFor({ schedule: path }: Settings, { hostname, env }: World): Bench['schedule'] {
+function scheduleFor({ schedule: path }: Settings, world: World): Bench['schedule'] {
   let read: Promise<Schedule | null> | null = null
-  const load = async () =>
-    path === null ? null : scheduleOf(readConfigFile(path, scheduleSchema, { hostname, env }), path)
+  const load = async () => {
+    if (path === null) return null
+    const { scheduleText } = await import('./shell/schedule-text.ts')
+    return scheduleOf(scheduleIn(world)(await scheduleText(path), path), path)
+  }
   return () => {
     read ??= load()
     return read
