@@ -177,3 +177,28 @@ test('a build that was taken back on its way is not tried again by a slot, howev
   })
   assert.equal(entry?.record?.code, 'nothing-new')
 })
+
+test('a daemon that began, and heard of a change of the file, while its clock was a year ahead fires the next slot once the clock is right', async (t) => {
+  const { url } = await startConsul(t)
+  const fleet = await conducting(t, { url, nodes: 2, config: { plan: [{ ring: PRODUCTION }] } })
+  const { client, ledger, locks } = fleet
+  const [board, store] = [statusBoard(client, { app: APP }), catalog(client, { app: APP })]
+  await until('nodes report', async () => (await board.roster(PRODUCTION, signal)).length === 2)
+  await fleet.publish('b1' as BuildId, { createdAt: '2025-11-24T07:00:00Z' })
+  const clock = new SetClock(Date.parse('2026-11-24T08:30:00Z'))
+  const schedule = await scheduled(FILE)
+  const changedMs = clock.now()
+  const daemon = await startSlotDaemon({
+    ...{ ledger, locks, board, catalog: store, clock, rings: [PRODUCTION] },
+    route: { steps: [{ ring: PRODUCTION, progressSeconds: 0 }], slotMinutes: 40 },
+    calendar: () => ({ schedule, changedMs }),
+  })
+  t.after(() => daemon.stop())
+  clock.set(Date.parse('2025-11-24T08:59:55Z'))
+  clock.set(Date.parse('2025-11-24T09:00:00Z'))
+  const [entry] = await until('the slot is decided', async () => {
+    const slots = await ledger.slots('2025-11-24', signal)
+    return slots.length > 0 && slots
+  })
+  assert.equal(entry?.record?.code, 'fired')
+})
