@@ -17,6 +17,7 @@ import type { Common } from './cli/program.ts'
 import { namedRings, type Settings } from './cli/settings.ts'
 import { type ConductConfig, conductSchema } from './config.ts'
 import type { RequestReport } from './metrics.ts'
+import { scheduleText } from './shell/schedule-text.ts'
 
 export interface Asked {
   readonly settings: Settings
@@ -98,8 +99,11 @@ function benchOf(
 /** Read once, when first asked for: most verbs need no calendar. */
 function scheduleFor({ schedule: path }: Settings, { hostname, env }: World): Bench['schedule'] {
   let read: Promise<Schedule | null> | null = null
-  const load = async () =>
-    path === null ? null : scheduleOf(readConfigFile(path, scheduleSchema, { hostname, env }), path)
+  const load = async () => {
+    if (path === null) return null
+    const text = await scheduleText(path)
+    return scheduleOf(parseConfig(text, path, scheduleSchema, { hostname, env }), path)
+  }
   return () => {
     read ??= load()
     return read

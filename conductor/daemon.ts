@@ -10,6 +10,7 @@ import { openSupervisor } from '#adapters/runtime/supervisor.ts'
 import { payAfter } from '#conductor/cli/after.ts'
 import { beginnerOf } from '#conductor/cli/asked.ts'
 import { rolloutId } from '#conductor/cli/lease.ts'
+import { storeOf } from '#conductor/cli/preflight.ts'
 import { readerOf } from '#conductor/cli/release.ts'
 import { look } from '#conductor/cli/verbs.ts'
 import type { Bench } from '#conductor/cli/world.ts'
@@ -173,6 +174,7 @@ function leads(bench: Bench, view: View, liveness: Liveness, options: DaemonOpti
   const slots = slotsDuty({
     world: {
       ...{ ...ports, app, rings, clock, policy, route, by, evidence: bench.evidence },
+      store: () => storeOf(bench),
       sinceMs: clock.now(),
       newId: () => rolloutId(clock),
       zoneTables: process.versions.tz ?? null,

@@ -49,9 +49,12 @@ export function ledger(client: ConsulClient, options: { readonly app: string }):
     }
   }
 
+  /** One that is not called as its key could never be answered away: every turn of a driver would answer it again. */
   function requestOf(entry: Entry): readonly Request[] {
     try {
-      return [readRequest(entry.value)]
+      const request = readRequest(entry.value)
+      if (keys.request(request.id) === entry.key) return [request]
+      throw new FleetError('RECORD_INVALID', `it calls itself ${JSON.stringify(request.id.slice(0, 100))}`)
     } catch (error) {
       if (!isFleetError(error)) throw error
       client.log.warn('request was rejected', { key: entry.key, code: error.code, error: error.message })

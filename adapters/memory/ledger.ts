@@ -29,7 +29,11 @@ export function memoryLedger(records: Records, options: { readonly app: string; 
         targets: Object.fromEntries(targets),
         rollout: rollout && { record: rollouts(rollout), index: rollout.modifyIndex },
         tail: tail ? { seq: entries(tail).seq, raw: tail.value } : null,
-        requests: records.list(keys.requests).flatMap((record) => readable(() => readRequest(record.value))),
+        requests: records
+          .list(keys.requests)
+          .flatMap((record) =>
+            readable(() => readRequest(record.value)).filter(({ id }) => keys.request(id) === record.key),
+          ),
         hold: { raw: hold?.value ?? null, index: hold?.modifyIndex ?? 0 },
       }
     },

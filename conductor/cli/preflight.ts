@@ -57,7 +57,8 @@ export async function lookAhead(
   return examine({ ...asked, ...(closure !== undefined && { closure }) }, signal)
 }
 
-async function storeOf({ ports }: Bench): Promise<BuildStore | null> {
+/** Null: none is configured. */
+export async function storeOf({ ports }: Pick<Bench, 'ports'>): Promise<BuildStore | null> {
   try {
     return await ports.store()
   } catch (error) {

@@ -68,6 +68,10 @@ export async function bringBack(bench: Bench, options: RollbackOptions): Promise
     const ids = rolloutsOf(start).map((rollout) => rollout.id)
     const ending = await accompanyBack(bench, options, progress, ids)
     if (ending === null) return bringBack(bench, options)
+    if (start.kind === 'reverse' && (await isOvertaken(bench, facts.observed, ids))) {
+      report.say('That was a rollout that had begun meanwhile: what was asked for is still to be done.')
+      return bringBack(bench, options)
+    }
     // The open rollout is ended; what was asked for is the build before the one that runs now.
     const further = start.kind !== 'reverse' && options.to === 'previous' && ending.exit === 0
     return further ? bringBack(bench, options) : ending
@@ -77,6 +81,17 @@ export async function bringBack(bench: Bench, options: RollbackOptions): Promise
   // What is owed to the rollout before waits until nodes are back: a rollback waits for nobody's command.
   await payAfter(bench, held, facts.observed.rollout)
   return ending
+}
+
+/** Whether the driver turned back another rollout than those of `ids`: one of a slot or of somebody else, begun between our look and its answer. */
+async function isOvertaken(
+  { ports, signal }: Bench,
+  { rollout }: Observation,
+  ids: readonly string[],
+): Promise<boolean> {
+  const now = (await ports.ledger.view([], signal)).rollout?.record.id ?? ''
+  const [first = ''] = ids
+  return now !== rollout?.id && !ids.includes(now) && (await ports.ledger.finished(first, signal)) === null
 }
 
 /** What `bringBack` would do, a line for each ring. */

@@ -117,7 +117,12 @@ function chooseNewest(
 }
 
 /** Newest first. What was taken back is not tried again by itself, nor is anything older than it. */
-function newerThanGood({ builds, rings, goal, takenBack }: SlotFacts): readonly CatalogEntry[] {
+export function newerThanGood({
+  builds,
+  rings,
+  goal,
+  takenBack,
+}: Pick<SlotFacts, 'builds' | 'rings' | 'goal' | 'takenBack'>): readonly CatalogEntry[] {
   const standing = rings.find(({ ring }) => ring === goal)?.standing
   const ordered = standing?.kind === 'record' ? standing.target.build : null
   const known = builds.findIndex(

@@ -8,6 +8,9 @@ const DAY_MS = 86_400_000
 /** Slots that were missed are written down so far back; whoever was away for longer knows it. */
 const LOOK_BACK_MS = 7 * DAY_MS
 
+/** How far back is looked where a clock was set back to before what it is to be later than; two looks are seconds apart. */
+const MOMENT_MS = 60_000
+
 /** In their order. @throws FleetError of kind transient or refused */
 export async function dueSlots(
   world: { readonly ledger: Ledger; readonly clock: Clock; readonly sinceMs: number },
@@ -21,10 +24,13 @@ export async function dueSlots(
   const done = new Set(known.map(({ slot }) => slot))
   // The first daemon of an app finds no record: what was before it was nobody's to fire.
   const last = known.at(-1)
-  const fromMs = last === undefined ? world.sinceMs : Date.parse(last.slot)
-  const afterMs = Math.max(fromMs, changedMs ?? 0, nowMs - LOOK_BACK_MS)
+  const fromMs = last === undefined ? notAhead(world.sinceMs, nowMs) : Date.parse(last.slot)
+  const afterMs = Math.max(fromMs, notAhead(changedMs ?? 0, nowMs), nowMs - LOOK_BACK_MS)
   return slotsBetween(schedule, afterMs, nowMs).filter(({ at }) => !done.has(at))
 }
+
+/** A time that this process took down while its clock was ahead would keep every slot from being due until then. */
+const notAhead = (ms: number, nowMs: number): number => (ms > nowMs ? nowMs - MOMENT_MS : ms)
 
 /** What is on record up to now. A clock that once ran far ahead may have left records of days to come: those say nothing of today. */
 async function recordedUntil(ledger: Ledger, nowMs: number, signal: AbortSignal): Promise<readonly SlotEntry[]> {

@@ -1,11 +1,11 @@
 // Owns the schedule file under a running daemon: a valid change counts at once, an invalid one keeps what was in force and says so.
-import { readFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { FleetError, isFleetError } from '#fleet/errors.ts'
+import { type FleetError, isFleetError } from '#fleet/errors.ts'
 import type { WatchFolder } from '#fleet/node-ports.ts'
 import type { Clock } from '#fleet/ports.ts'
 import { type ScheduleConfig, scheduleOf } from '#schedule/load.ts'
 import type { Schedule } from '#schedule/timetable.ts'
+import { scheduleText } from './schedule-text.ts'
 import type { Calendar } from './slots.ts'
 
 export interface ScheduleFileWorld {
@@ -38,7 +38,7 @@ interface Read {
 /** @throws FleetError `CONFIG_MISSING` · `CONFIG_INVALID` when there is no valid schedule to begin with */
 export async function watchSchedule(world: ScheduleFileWorld): Promise<WatchedSchedule> {
   const { path, clock, tell } = world
-  let current = await readAs(world, await textOf(world))
+  let current = await readAs(world, await scheduleText(path))
   let changedMs: number | null = null
   let trouble: FleetError | null = null
   const over = new AbortController()
@@ -92,11 +92,11 @@ async function readAs({ path, parse }: ScheduleFileWorld, text: string): Promise
   return { text, schedule: await scheduleOf(parse(text, path), path) }
 }
 
-/** The text, once two readings agree. @throws FleetError as `textOf`, once two readings fail */
+/** The text, once two readings agree. @throws FleetError as `scheduleText`, once two readings fail */
 async function settled(world: ScheduleFileWorld, signal: AbortSignal): Promise<string> {
   let last: string | null = null
   for (let missing = 0; ; ) {
-    const text: string | null = await textOf(world).catch((error: unknown) => {
+    const text: string | null = await scheduleText(world.path).catch((error: unknown) => {
       missing += 1
       if (missing > 1 || !isFleetError(error)) throw error
       return null
@@ -105,11 +105,4 @@ async function settled(world: ScheduleFileWorld, signal: AbortSignal): Promise<s
     last = text
     await world.clock.sleep(SETTLE_MS, signal).catch(() => undefined)
   }
-}
-
-async function textOf({ path }: ScheduleFileWorld): Promise<string> {
-  return readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
-    if (cause.code === 'ENOENT') throw new FleetError('CONFIG_MISSING', `there is no schedule file ${path}`)
-    throw new FleetError('CONFIG_INVALID', `${path} cannot be read`, { cause })
-  })
 }

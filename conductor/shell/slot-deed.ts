@@ -9,7 +9,6 @@ import {
   type SlotFacts,
   type SlotSkip,
   skip,
-  takenBackFrom,
 } from '#conductor/core/slot.ts'
 import type { Name } from '#fleet/build.ts'
 import { isFleetError } from '#fleet/errors.ts'
@@ -24,9 +23,8 @@ import { execute } from './execute.ts'
 import { type Observation, observe, ringOf } from './observe.ts'
 import { examine } from './preflight.ts'
 import type { SlotWorld } from './slots.ts'
+import { takenBackOf } from './taken-back.ts'
 
-/** Entries of the history that are asked which builds were taken back. */
-const LOOKED_THROUGH = 500
 const ATTEMPTS = 8
 
 /** Decides one slot and writes it. Decided by somebody else meanwhile is fine. @param next a later one that is due too */
@@ -63,8 +61,8 @@ async function decide(
   const goal = rings.at(-1)
   if (goal === undefined) return skip('refused', 'the plan names no ring')
   const builds = await world.catalog.list(signal)
-  const takenBack = takenBackFrom(await world.ledger.history(LOOKED_THROUGH, signal), goal)
-  const facts = { ...factsOf(world, observed, builds, rings, goal), takenBack }
+  const known = factsOf(world, observed, builds, rings, goal)
+  const facts = { ...known, takenBack: await takenBackOf(world.ledger, known, signal) }
   const reason = `slot ${localText(schedule, slot.atMs)} ${schedule.timezone}`
   const wish = wishOf(world, rings, commanderFor(schedule, slot) ?? by, reason)
   const decision = decideSlot(slot, schedule, wish, facts, clock.now())
@@ -162,7 +160,7 @@ export async function releaseAuto(world: SlotWorld, ring: Name, signal: AbortSig
   const wish = wishOf(world, [ring], by, `published: ${ring} takes every build`)
   const facts = factsOf(world, observed, builds, [ring], ring)
   if (decideAuto(wish, facts, clock.now()) === null) return
-  const takenBack = takenBackFrom(await ledger.history(LOOKED_THROUGH, signal), ring)
+  const takenBack = await takenBackOf(ledger, facts, signal)
   const decision = decideAuto(wish, { ...facts, takenBack }, clock.now())
   if (decision === null) return
   const settled = await checked(world, decision, observed, builds, signal)

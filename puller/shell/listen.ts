@@ -20,8 +20,13 @@ export interface Reply {
 
 export type Answerer = (method: string, path: string) => Promise<Reply | null>
 
+/** Nobody else may enter it: whoever can reach the socket may speak to it. */
+function controlFolderOf(root: string): string {
+  return join(root, '.hotcold', 'control')
+}
+
 function controlSocketOf(root: string): string {
-  return join(root, '.hotcold', 'control.sock')
+  return join(controlFolderOf(root), 'socket')
 }
 
 function send(response: ServerResponse, reply: Reply): void {
@@ -78,14 +83,16 @@ function clear(socket: string): void {
 }
 
 /**
- * Opens the control socket; only this user may speak to it. The root's lock is ours, so one that lies there is a dead puller's.
+ * Opens the control socket; only this user may speak to it, by the folder that it is in. Not by the umask: that is one for all threads, and
+ * one that stages meanwhile would make files that nobody else can read. The root's lock is ours, so a socket that lies there is a dead puller's.
  * @throws FleetError `DISK_*`
  */
 export async function openControl(root: string, answer: Answerer): Promise<Listening> {
   const socket = controlSocketOf(root)
   const server = serverOf(answer)
-  const before = process.umask(0o177)
   try {
+    const folder = controlFolderOf(root)
+    if (!existsSync(folder)) disk.mkdir('control.mkdir', folder, 0o700)
     clear(socket)
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
@@ -94,8 +101,6 @@ export async function openControl(root: string, answer: Answerer): Promise<Liste
     })
   } catch (error) {
     throw diskFault(error, `opening ${socket}`)
-  } finally {
-    process.umask(before)
   }
   const close = closing(server)
   return {

@@ -41,3 +41,11 @@ test('in disk.ts no change goes by without a step: each call of node:fs that cha
     [],
   )
 })
+
+test('nobody changes the umask: it is one for all threads, and one of them may be making the files of a build', () => {
+  const changing = production().filter(({ code }) => /\bumask\([^)]/.test(code))
+  assert.deepEqual(
+    changing.map(({ path }) => path),
+    [],
+  )
+})

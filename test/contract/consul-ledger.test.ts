@@ -95,6 +95,14 @@ for (const world of portWorlds) {
     await ledger.withdraw('q1', signal)
   })
 
+  test(`${world.name}: a request that is not called as its key is none: it could be answered for ever and would never go`, async (t: TestContext) => {
+    const { ledger, signal, put, keys } = await world.start(t)
+    const request = { id: 'q1', verb: 'ping', args: {}, by: 'ana', expires: 'soon', generations: {} }
+    await ledger.ask(request, signal)
+    await put(keys.request('q0'), JSON.stringify({ v: 1, ...request, id: 'q2' }))
+    assert.deepEqual((await ledger.view([RING], signal)).requests, [request])
+  })
+
   test(`${world.name}: A24: nothing at all is written when anything that was read has changed`, async (t: TestContext) => {
     const { ledger, locks, signal, put, keys } = await world.start(t)
     const other = 'canary' as Name

@@ -91,7 +91,7 @@ schedule: schedule.yaml
   assert.match((await run(['init'], {}, dir).end).stdout, /are there already: nothing was changed/)
   const released = await run(['release'], {}, dir).end
   assert.equal(released.code, 2)
-  assert.match(released.stderr, /there is no config file .*schedule\.yaml/)
+  assert.match(released.stderr, /there is no schedule file .*schedule\.yaml/)
 })
 
 test('a Consul that is away is exit 4, and so is a proxy that answers with a page', async (t) => {

@@ -133,3 +133,72 @@ test('a rollout that is open when the hours end stands until they open: nobody s
   clock.set(Date.parse('2025-11-25T09:00:00Z'))
   await until('it is done', async () => (await ledger.view([PRODUCTION], signal)).rollout?.record.phase === 'done')
 })
+
+test('a build that was taken back on its way is not tried again by a slot, however much has happened since', async (t) => {
+  const { url } = await startConsul(t)
+  const fleet = await conducting(t, { url, nodes: 2, config: { plan: [{ ring: PRODUCTION }] } })
+  const { client, ledger, locks } = fleet
+  const [board, store] = [statusBoard(client, { app: APP }), catalog(client, { app: APP })]
+  await until('nodes report', async () => (await board.roster(PRODUCTION, signal)).length === 2)
+  await fleet.publish('b1' as BuildId, { createdAt: '2025-11-23T06:00:00Z' })
+  assert.equal((await fleet.conduct('release', 'b1')).code, 0)
+  await fleet.publish('b2' as BuildId, { createdAt: '2025-11-24T07:00:00Z' })
+  for (const node of fleet.nodes) node.stalled = true
+  const releasing = fleet.start('release', 'b2')
+  await until('b2 is ordered', async () => (await fleet.get(PRODUCTION))?.includes('"b2"'))
+  const going = fleet.start('rollback', '--reason', 'worse', '--by', 'ben')
+  await until(
+    'it is turned back',
+    async () => (await ledger.view([PRODUCTION], signal)).rollout?.record.phase === 'recalling',
+  )
+  for (const node of fleet.nodes) node.stalled = false
+  const [back] = await Promise.all([going.end, releasing.end])
+  assert.equal(back.code, 0, back.stderr)
+  await using lease = await locks.acquire({ holder: 'ben', since: '', rollout: null, reason: 'months go by' }, signal)
+  const later = { at: '2025-11-24T08:00:00Z', by: 'ben', event: 'checked', facts: {} }
+  for (let i = 0; i < 12; i += 1) {
+    const change = { targets: {}, rollout: null, answered: [], events: Array(50).fill(later) }
+    await ledger.commit(lease, await ledger.view([PRODUCTION], signal), change, signal)
+  }
+  await lease[Symbol.asyncDispose]()
+
+  const clock = new SetClock(Date.parse('2025-11-24T08:59:00Z'))
+  const schedule = await scheduled(FILE)
+  const daemon = await startSlotDaemon({
+    ...{ ledger, locks, board, catalog: store, clock, rings: [PRODUCTION] },
+    route: { steps: [{ ring: PRODUCTION }], slotMinutes: 40 },
+    calendar: () => ({ schedule, changedMs: null }),
+  })
+  t.after(() => daemon.stop())
+  clock.set(Date.parse('2025-11-24T09:00:00Z'))
+  const [entry] = await until('the slot is decided', async () => {
+    const slots = await ledger.slots('2025-11-24', signal)
+    return slots.length > 0 && slots
+  })
+  assert.equal(entry?.record?.code, 'nothing-new')
+})
+
+test('a daemon that began, and heard of a change of the file, while its clock was a year ahead fires the next slot once the clock is right', async (t) => {
+  const { url } = await startConsul(t)
+  const fleet = await conducting(t, { url, nodes: 2, config: { plan: [{ ring: PRODUCTION }] } })
+  const { client, ledger, locks } = fleet
+  const [board, store] = [statusBoard(client, { app: APP }), catalog(client, { app: APP })]
+  await until('nodes report', async () => (await board.roster(PRODUCTION, signal)).length === 2)
+  await fleet.publish('b1' as BuildId, { createdAt: '2025-11-24T07:00:00Z' })
+  const clock = new SetClock(Date.parse('2026-11-24T08:30:00Z'))
+  const schedule = await scheduled(FILE)
+  const changedMs = clock.now()
+  const daemon = await startSlotDaemon({
+    ...{ ledger, locks, board, catalog: store, clock, rings: [PRODUCTION] },
+    route: { steps: [{ ring: PRODUCTION, progressSeconds: 0 }], slotMinutes: 40 },
+    calendar: () => ({ schedule, changedMs }),
+  })
+  t.after(() => daemon.stop())
+  clock.set(Date.parse('2025-11-24T08:59:55Z'))
+  clock.set(Date.parse('2025-11-24T09:00:00Z'))
+  const [entry] = await until('the slot is decided', async () => {
+    const slots = await ledger.slots('2025-11-24', signal)
+    return slots.length > 0 && slots
+  })
+  assert.equal(entry?.record?.code, 'fired')
+})

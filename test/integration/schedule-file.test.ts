@@ -1,6 +1,6 @@
 // Owns the schedule file under a running daemon, on a real folder: what counts, what is kept, and what is said.
 import assert from 'node:assert/strict'
-import { rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, rename, rm, rmdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
@@ -76,6 +76,26 @@ test('a file that is written in two halves counts when it is whole: half of it i
   assert.deepEqual(told, Array(5).fill('changed'))
 })
 
+test('a file that lost its text, is no file, or is far too large keeps what was in force: no text would mean twelve deploys a day', async (t) => {
+  const { path, told, perDay } = await watched(t, 'deploysPerDay: 3\n')
+  const kept = async (words: RegExp) => {
+    await until('it is said', () => told.some((line) => words.test(line)))
+    assert.equal(perDay(), 3)
+  }
+  await writeFile(path, '')
+  await kept(/^kept: .*schedule\.yaml says nothing/)
+  await writeFile(path, `# ${'a comment. '.repeat(20_000)}\ndeploysPerDay: 4\n`)
+  await kept(/^kept: .*schedule\.yaml has \d+ bytes, and a schedule at most 131072$/)
+  await rm(path)
+  await mkdir(path)
+  await kept(/^kept: .*schedule\.yaml is no file$/)
+  await rmdir(path)
+  await writeFile(path, 'deploysPerDay: 5\n')
+  await until('it counts', () => perDay() === 5)
+  assert.equal(told.filter((line) => line === 'changed').length, 1)
+})
+
 test('a daemon does not begin with a schedule that is not valid', async (t) => {
-  await assert.rejects(watched(t, 'deploysPerDay: 99\n'), (error) => isFleetError(error, 'CONFIG_INVALID'))
+  for (const text of ['deploysPerDay: 99\n', '', '# nothing yet\n'])
+    await assert.rejects(watched(t, text), (error) => isFleetError(error, 'CONFIG_INVALID'))
 })

@@ -40,6 +40,11 @@ async function publish(shop: Shop, build: string): Promise<void> {
   await shop.publish(build)
 }
 
+async function withoutStore({ cwd }: Shop, instead = ''): Promise<void> {
+  const file = join(cwd, 'hotcold.yaml')
+  await writeFile(file, (await readFile(file, 'utf8')).replace(/^store: .*$/m, instead))
+}
+
 const runs = (shop: Shop, build: string) => () => shop.fleet.nodes.every(({ hot }) => hot === build)
 
 /** The value of one series in a text of Prometheus; null where there is none. */
@@ -105,6 +110,38 @@ suite('a daemon and its calendar', { concurrency: 4 }, () => {
     assert.equal(await next(), Date.parse('2027-03-01T14:00:00Z') / 1_000)
     await writeFile(file, SCHEDULE.replace('"14:00"', '"13:30"'))
     await until('the change counts', async () => (await next()) === Date.parse('2027-03-01T13:30:00Z') / 1_000)
+  })
+
+  test('a daemon whose config names no store fires its slots, as a release without one goes', async (t) => {
+    const shop = await shopWith(t, SCHEDULE)
+    await publish(shop, 'b1')
+    await withoutStore(shop)
+    const daemon = await serving(t, startAt(shop, '2027-03-01T09:59:55Z'))
+    await until('every node runs what the slot released', runs(shop, 'b1'))
+    assert.deepEqual(
+      daemon.lines().filter(({ msg }) => msg === 'a duty has failed' || msg === 'leads no longer'),
+      [],
+    )
+  })
+
+  test('a slot that cannot be decided does not end its leader: it is said, and a rollback still goes through it', async (t) => {
+    const shop = await shopWith(t, SCHEDULE)
+    for (const build of ['b1', 'b2', 'b3']) {
+      await publish(shop, build)
+      if (build !== 'b3')
+        assert.equal((await shop.conduct('release', build, '--force', 'windows', '--reason', 'first')).code, 0)
+    }
+    await withoutStore(shop, 'store: { url: "file://elsewhere/builds" }')
+    const { start } = startAt(shop, '2027-03-01T09:59:55Z')
+    const daemon = await serving(t, { start })
+    const said = (msg: string) => daemon.lines().filter((line) => line.msg === msg)
+    await until('it is said', () => said('slots cannot be decided').some(({ code }) => code === 'CONFIG_INVALID'))
+    const back = await start('rollback', '--reason', 'worse').end
+    assert.equal(back.code, 0, back.stderr)
+    assert.match(back.stderr, /holds the lease: asking to roll back/)
+    assert.doesNotMatch(back.stderr, /taking it away/)
+    assert.ok(runs(shop, 'b1')())
+    assert.deepEqual([said('leads from here on').length, said('a duty has failed')], [1, []])
   })
 
   test('a ring with autoRelease gets what is published by itself, and no other ring does', async (t) => {

@@ -49,6 +49,36 @@ suite('verbs with a daemon that leads', { concurrency: 3 }, () => {
     assert.equal((await fleet.conduct('audit', 'verify')).code, 0)
   })
 
+  test('a rollback that meets a rollout begun meanwhile takes both back: what ran badly does not stay because a slot was quicker', async (t) => {
+    const fleet = await onA(t, 3)
+    assert.equal((await fleet.conduct('release', B)).code, 0)
+    await fleet.publish(C)
+    // Nobody answers yet: what is asked for first is begun first.
+    const lease = await fleet.locks.acquire(
+      { holder: 'hotcold@desk', since: '', rollout: null, reason: 'conduct serve', serves: true },
+      t.signal,
+    )
+    const daemon = await serving(t, fleet, '--by', 'hotcold')
+    const back = fleet.start('rollback', '--by', 'chloe', '--reason', 'graphs')
+    await until('it asks', async () => (await fleet.ledger.view([], t.signal)).requests.length === 1)
+    const expires = new Date(Date.now() + 60_000).toISOString()
+    const first = { id: '-', verb: 'release', args: { build: C, reason: 'slot' }, by: 'ben', expires, generations: {} }
+    await fleet.ledger.ask(first, t.signal)
+    await lease[Symbol.asyncDispose]()
+    await daemon.leads()
+    const said = await back.end
+    assert.equal(said.code, 0, said.stderr)
+    assert.match(said.stderr, /a rollout that had begun meanwhile: what was asked for is still to be done/)
+    const taken = (await events(fleet)).filter(({ event }) => event === 'rollback-begun')
+    assert.deepEqual(
+      taken.map(({ facts }) => facts.build),
+      [C, B],
+    )
+    const { build, cutoff } = await orderOf(fleet)
+    assert.deepEqual([build, cutoff], [A, ALL])
+    assert.ok(fleet.nodes.every(({ hot }) => hot === A))
+  })
+
   test('verbs find the daemon also while no rollout is open, and steer the one that it drives', async (t) => {
     const fleet = await onA(t, 3)
     const daemon = await serving(t, fleet, '--by', 'hotcold')
