@@ -1,5 +1,6 @@
 // Owns the schedule file under a running daemon: a valid change counts at once, an invalid one keeps what was in force and says so.
 import { dirname } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import { type FleetError, isFleetError } from '#fleet/errors.ts'
 import type { WatchFolder } from '#fleet/node-ports.ts'
 import type { Clock } from '#fleet/ports.ts'
@@ -32,6 +33,7 @@ const SETTLE_MS = 200
 
 interface Read {
   readonly text: string
+  readonly config: ScheduleConfig
   readonly schedule: Schedule
 }
 
@@ -49,7 +51,10 @@ export async function watchSchedule(world: ScheduleFileWorld): Promise<WatchedSc
       const next = text === current.text ? current : await readAs(world, text)
       trouble = null
       if (next === current || over.signal.aborted) return
+      const same = isDeepStrictEqual(next.config, current.config)
       current = next
+      // Another comment, or another order of keys: what was planned before the edit stays planned.
+      if (same) return
       changedMs = clock.now()
       tell({ kind: 'changed' })
     } catch (error) {
@@ -89,7 +94,8 @@ export async function watchSchedule(world: ScheduleFileWorld): Promise<WatchedSc
 }
 
 async function readAs({ path, parse }: ScheduleFileWorld, text: string): Promise<Read> {
-  return { text, schedule: await scheduleOf(parse(text, path), path) }
+  const config = parse(text, path)
+  return { text, config, schedule: await scheduleOf(config, path) }
 }
 
 /** The text, once two readings agree. @throws FleetError as `scheduleText`, once two readings fail */

@@ -65,6 +65,17 @@ test('an invalid change, and a file that is gone, keep what was in force and say
   await until('it counts', () => perDay() === 4)
 })
 
+test('a comment is no change: slots that wait under the schedule before it are still decided', async (t) => {
+  const { path, told, file, perDay } = await watched(t, 'deploysPerDay: 3\ntimezone: UTC\n')
+  await writeFile(path, '# ours\ntimezone: UTC\ndeploysPerDay: 3\n')
+  await writeFile(path, 'deploysPerDay: 99\n')
+  await until('the next look has been', () => told.length === 1)
+  assert.deepEqual([perDay(), file.calendar().changedMs], [3, null])
+  await writeFile(path, '# ours\ntimezone: UTC\ndeploysPerDay: 3\n')
+  await until('it is in order again', () => file.trouble() === null)
+  assert.deepEqual([file.calendar().changedMs, told.length], [null, 1])
+})
+
 test('a file that is written in two halves counts when it is whole: half of it is a valid schedule of another kind', async (t) => {
   const { path, told, perDay } = await watched(t, 'deploysPerDay: 3\n')
   for (let i = 0; i < 5; i += 1) {
