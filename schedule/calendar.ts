@@ -7,6 +7,7 @@ import {
   localOf,
   type Schedule,
   timesOn,
+  WEEKDAY_NAMES,
   weekdayOf,
   windowOn,
 } from './timetable.ts'
@@ -98,7 +99,7 @@ export function closureAt(schedule: Schedule, atMs: number): Closure | null {
       return stopOf(schedule, day, atMs)
   }
   if (!isWorkingDay(schedule, date)) {
-    return { code: 'day-off', message: `${date} is a ${NAMES[weekdayOf(date)]}: nothing is deployed then` }
+    return { code: 'day-off', message: `${date} is a ${WEEKDAY_NAMES[weekdayOf(date)]}: nothing is deployed then` }
   }
   const stop = stopOf(schedule, date, atMs)
   if (stop !== null) return stop
@@ -107,16 +108,6 @@ export function closureAt(schedule: Schedule, atMs: number): Closure | null {
   const hours = `${clockText(from)} to ${clockText(to)} ${timezone}`
   return { code: 'outside-hours', message: `it is ${now} and deploy hours are ${hours}` }
 }
-
-const NAMES = {
-  mon: 'Monday',
-  tue: 'Tuesday',
-  wed: 'Wednesday',
-  thu: 'Thursday',
-  fri: 'Friday',
-  sat: 'Saturday',
-  sun: 'Sunday',
-} as const
 
 /** What closes an instant of a working day's window. */
 function stopOf(schedule: Schedule, date: string, atMs: number): Closure | null {

@@ -9,6 +9,7 @@ import {
   localOf,
   type Rota,
   type Schedule,
+  WEEKDAY_NAMES,
   WEEKDAYS,
   type Weekday,
 } from './timetable.ts'
@@ -20,16 +21,6 @@ export interface ScheduleFinding {
 }
 
 const YEAR_DAYS = 366
-
-const WORDS: Readonly<Record<Weekday, string>> = {
-  mon: 'Monday',
-  tue: 'Tuesday',
-  wed: 'Wednesday',
-  thu: 'Thursday',
-  fri: 'Friday',
-  sat: 'Saturday',
-  sun: 'Sunday',
-}
 
 /** What it says, line by line. @param atMs as seen from then */
 export function explain(schedule: Schedule, atMs: number): readonly string[] {
@@ -54,7 +45,7 @@ export function explain(schedule: Schedule, atMs: number): readonly string[] {
 
 function daysText(days: readonly Weekday[]): string {
   const sorted = WEEKDAYS.filter((day) => days.includes(day))
-  return listed(sorted.map((day) => WORDS[day]))
+  return listed(sorted.map((day) => WEEKDAY_NAMES[day]))
 }
 
 function listed(words: readonly string[]): string {
@@ -138,7 +129,7 @@ function neverOpen({ days, perDay }: Schedule, year: readonly (readonly Slot[])[
     const own = year.filter(([slot]) => slot !== undefined && weekdayIs(slot.date, day)).flat()
     return own.length > 0 && own.every(({ closed }) => closed !== null)
   })
-  const text = (day: Weekday) => `no slot of a ${WORDS[day]} ever opens: take the day out of window.days`
+  const text = (day: Weekday) => `no slot of a ${WEEKDAY_NAMES[day]} ever opens: take the day out of window.days`
   return [...found, ...dark.map((day): ScheduleFinding => ({ code: 'never-open', message: text(day) }))]
 }
 

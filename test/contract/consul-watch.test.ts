@@ -40,28 +40,24 @@ test('an aborted watch ends without an error and leaves no socket', async (t: Te
   assert.equal(lying.asked.length, 2)
 })
 
-test('A3: an index that goes backwards is read again from the start', async (t: TestContext) => {
-  const script = [target('b1', 50), target('b0', 7), target('b0', 7)]
+/** What was asked and seen when Consul answers `script` and is mute from then on. */
+async function blockedAfter(t: TestContext, script: readonly Lie[]) {
   const lying = await startLyingConsul(t, ({ nth }) => script[nth] ?? { ending: 'mute' })
   const watch = watching(t, lying.url)
-  await until('it blocks on the index that is true now', () => lying.asked.length === 4)
-  assert.deepEqual(
-    lying.asked.map(({ query }) => query.get('index')),
-    [null, '50', null, '7'],
-  )
-  assert.deepEqual(watch.seen(), ['b1', 'b0'])
+  await until('it blocks on the index that is true now', () => lying.asked.length === script.length + 1)
+  return { indices: lying.asked.map(({ query }) => query.get('index')), seen: watch.seen() }
+}
+
+test('A3: an index that goes backwards is read again from the start', async (t: TestContext) => {
+  const { indices, seen } = await blockedAfter(t, [target('b1', 50), target('b0', 7), target('b0', 7)])
+  assert.deepEqual(indices, [null, '50', null, '7'])
+  assert.deepEqual(seen, ['b1', 'b0'])
 })
 
 test('A4: a watch that is woken by what it knows already looks again without waiting: so a restored Consul wakes it, once', async (t: TestContext) => {
-  const script = [target('b1', 50), target('b1', 50), target('b0', 7)]
-  const lying = await startLyingConsul(t, ({ nth }) => script[nth] ?? { ending: 'mute' })
-  const watch = watching(t, lying.url)
-  await until('it blocks on the index that is true now', () => lying.asked.length === 4)
-  assert.deepEqual(
-    lying.asked.map(({ query }) => query.get('index')),
-    [null, '50', null, '7'],
-  )
-  assert.deepEqual(watch.seen(), ['b1', 'b0'])
+  const { indices, seen } = await blockedAfter(t, [target('b1', 50), target('b1', 50), target('b0', 7)])
+  assert.deepEqual(indices, [null, '50', null, '7'])
+  assert.deepEqual(seen, ['b1', 'b0'])
 })
 
 test('A7: a stale answer of a server that is behind is handed on with its index, for the ratchet to refuse', async (t: TestContext) => {

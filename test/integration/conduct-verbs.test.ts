@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { ALL } from '#fleet/target.ts'
 import { A, B, C } from '#test/support/rollout-sim.ts'
-import { events, letGo, onA, orderOf, rolloutOf, standing } from '#test/support/steering.ts'
+import { events, letGo, onA, orderOf, refusesAll, rolloutOf, standing } from '#test/support/steering.ts'
 import { tmp } from '#test/support/tmp.ts'
 import { until } from '#test/support/until.ts'
 
@@ -194,7 +194,6 @@ test('retry asks the nodes that failed once more: only they move, and a second r
 test('requests that make no sense are answered, and end no driver', async (t) => {
   const fleet = await onA(t, 2)
   const release = await standing(fleet)
-  const expires = new Date(Date.now() + 60_000).toISOString()
   const asks: readonly (readonly [string, Record<string, unknown>])[] = [
     ['dance', {}],
     ['waive', { nodes: ['../etc'] }],
@@ -205,17 +204,7 @@ test('requests that make no sense are answered, and end no driver', async (t) =>
     ['forget', {}],
     ['release', { build: C }],
   ]
-  for (const [i, [verb, args]] of asks.entries()) {
-    await fleet.ledger.ask({ id: `odd-${i}`, verb, args, by: 'e'.repeat(1_500), expires, generations: {} }, t.signal)
-  }
-  const answers = await until('all are answered', async () => {
-    const told = (await events(fleet)).filter(({ event }) => event === 'request-answered')
-    return told.length === asks.length ? told : null
-  })
-  assert.ok(
-    answers.every(({ facts }) => facts.result === 'refused'),
-    JSON.stringify(answers.map(({ facts }) => facts.outcome)),
-  )
+  await refusesAll(fleet, asks, t.signal)
   const { hold, phase } = await rolloutOf(fleet)
   assert.deepEqual([hold, phase], [null, 'staging'])
   letGo(fleet)

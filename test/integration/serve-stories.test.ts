@@ -8,7 +8,7 @@ import { startConsul } from '#test/support/consul.ts'
 import { A, B, C } from '#test/support/rollout-sim.ts'
 import { type DaemonHere, serving } from '#test/support/serving.ts'
 import { startShop } from '#test/support/shop.ts'
-import { events, letGo, onA, orderOf, standing } from '#test/support/steering.ts'
+import { events, letGo, onA, orderOf, refusesAll, standing } from '#test/support/steering.ts'
 import { until } from '#test/support/until.ts'
 
 // Each has a Consul of its own and mostly waits: together they take as long as the slowest.
@@ -126,7 +126,6 @@ suite('stories with a daemon that leads', { concurrency: 3 }, () => {
     const fleet = await onA(t, 2)
     const daemon = await serving(t, fleet, '--by', 'hotcold')
     await daemon.leads()
-    const expires = new Date(Date.now() + 60_000).toISOString()
     const asks: readonly (readonly [string, Record<string, unknown>])[] = [
       ['release', { build: '../etc' }],
       ['release', { build: 'nobody-knows-it' }],
@@ -137,16 +136,7 @@ suite('stories with a daemon that leads', { concurrency: 3 }, () => {
       ['rollback', { rings: [7] }],
       ['dance', {}],
     ]
-    for (const [i, [verb, args]] of asks.entries())
-      await fleet.ledger.ask({ id: `odd-${i}`, verb, args, by: 'e'.repeat(1_500), expires, generations: {} }, t.signal)
-    const answers = await until('all are answered', async () => {
-      const told = (await events(fleet)).filter(({ event }) => event === 'request-answered')
-      return told.length === asks.length ? told : null
-    })
-    assert.ok(
-      answers.every(({ facts }) => facts.result === 'refused'),
-      JSON.stringify(answers.map(({ facts }) => facts)),
-    )
+    await refusesAll(fleet, asks, t.signal)
     assert.equal((await fleet.conduct('release', B)).code, 0)
     assert.equal((await fleet.conduct('audit', 'verify')).code, 0)
   })

@@ -54,6 +54,25 @@ export async function events(fleet: Conducting): Promise<readonly Event[]> {
   return (JSON.parse(stdout) as { history: Event[] }).history.toReversed()
 }
 
+/** Writes requests that make no sense, and waits until each is refused in the history. */
+export async function refusesAll(
+  fleet: Conducting,
+  asks: readonly (readonly [verb: string, args: Record<string, unknown>])[],
+  signal: AbortSignal,
+): Promise<void> {
+  const expires = new Date(Date.now() + 60_000).toISOString()
+  for (const [i, [verb, args]] of asks.entries())
+    await fleet.ledger.ask({ id: `odd-${i}`, verb, args, by: 'e'.repeat(1_500), expires, generations: {} }, signal)
+  const answers = await until('all are answered', async () => {
+    const told = (await events(fleet)).filter(({ event }) => event === 'request-answered')
+    return told.length === asks.length ? told : null
+  })
+  assert.ok(
+    answers.every(({ facts }) => facts.result === 'refused'),
+    JSON.stringify(answers.map(({ facts }) => facts)),
+  )
+}
+
 export interface Order {
   readonly build: string
   readonly fallback: string

@@ -52,37 +52,33 @@ test('a slot that is decided leaves a key, and a rollout of the commander, in on
   assert.equal((await firing.world.ledger.slots('2026-11-23', quietly)).length, 2)
 })
 
-test('G4: after an outage the last missed slot fires within its grace, the others are missed, and nothing comes in a burst', async () => {
-  const schedule = await scheduled(DAY)
+/** A daemon fires b1 at nine and is away from half past on, until `backAt`; b2 is published meanwhile. What was decided by `end`. */
+async function decidedAfterOutage(schedule: Schedule, backAt: string, end: string) {
   const firing = await firingWorld(MONDAY)
   await firing.publish()
   await firing.run(calendarOf(schedule), at('2026-11-23T09:30:00Z'))
   await firing.publish()
-  firing.clock.time = at('2026-11-23T11:05:00Z')
-  await firing.run(calendarOf(schedule), at('2026-11-23T11:30:00Z'), await firing.daemon(firing.clock.time))
-  assert.deepEqual(said(firing.decided), ['09:00 b1', '09:40 missed', '10:20 missed', '11:00 b2'])
+  firing.clock.time = at(backAt)
+  await firing.run(calendarOf(schedule), at(end), await firing.daemon(firing.clock.time))
+  return said(firing.decided)
+}
+
+test('G4: after an outage the last missed slot fires within its grace, the others are missed, and nothing comes in a burst', async () => {
+  const schedule = await scheduled(DAY)
+  const decided = await decidedAfterOutage(schedule, '2026-11-23T11:05:00Z', '2026-11-23T11:30:00Z')
+  assert.deepEqual(decided, ['09:00 b1', '09:40 missed', '10:20 missed', '11:00 b2'])
 })
 
 test('G4: of several that were missed within a long grace only the last fires', async () => {
   const schedule = await scheduled(`${DAY}graceSeconds: 14400\n`)
-  const firing = await firingWorld(MONDAY)
-  await firing.publish()
-  await firing.run(calendarOf(schedule), at('2026-11-23T09:30:00Z'))
-  await firing.publish()
-  firing.clock.time = at('2026-11-23T11:05:00Z')
-  await firing.run(calendarOf(schedule), at('2026-11-23T11:30:00Z'), await firing.daemon(firing.clock.time))
-  assert.deepEqual(said(firing.decided), ['09:00 b1', '09:40 missed', '10:20 missed', '11:00 b2'])
+  const decided = await decidedAfterOutage(schedule, '2026-11-23T11:05:00Z', '2026-11-23T11:30:00Z')
+  assert.deepEqual(decided, ['09:00 b1', '09:40 missed', '10:20 missed', '11:00 b2'])
 })
 
 test('G4: beyond its grace a missed slot fires nothing; after a weekend holidays keep their own reason', async () => {
   const schedule = await scheduled(`${DAY}holidays: { dates: ["2026-11-24"] }\n`)
-  const firing = await firingWorld(MONDAY)
-  await firing.publish()
-  await firing.run(calendarOf(schedule), at('2026-11-23T09:30:00Z'))
-  await firing.publish()
-  firing.clock.time = at('2026-11-25T09:11:00Z')
-  await firing.run(calendarOf(schedule), at('2026-11-25T09:30:00Z'), await firing.daemon(firing.clock.time))
-  const codes = said(firing.decided).map((text) => text.slice(6))
+  const decided = await decidedAfterOutage(schedule, '2026-11-25T09:11:00Z', '2026-11-25T09:30:00Z')
+  const codes = decided.map((text) => text.slice(6))
   assert.deepEqual(codes, ['b1', ...Array(5).fill('missed'), ...Array(6).fill('holiday'), 'missed'])
 })
 
