@@ -15,6 +15,7 @@ import { readerOf } from '#conductor/cli/release.ts'
 import { look } from '#conductor/cli/verbs.ts'
 import type { Bench } from '#conductor/cli/world.ts'
 import { openingOf } from '#conductor/core/opening.ts'
+import type { Picture } from '#conductor/core/picture.ts'
 import { autoRings } from '#conductor/core/route.ts'
 import { type Duty, lead } from '#conductor/shell/lead.ts'
 import { rolloutsDuty } from '#conductor/shell/leading.ts'
@@ -75,9 +76,9 @@ export async function serve(asked: Bench, options: DaemonOptions): Promise<numbe
   const store = async () => measuredStore(await asked.ports.store(), clock, metrics.store)
   const bench = { ...asked, ports: { ...asked.ports, store }, schedule: async () => calendar().schedule, signal: over }
   const seen = { ...bench, ports: { ...bench.ports, ...view.ports } }
-  const events = new EventStream(newsroom(seen, view, log))
   const history = historyReader(bench.ports.ledger, metrics.history, metrics.historyRead)
   const picture = async (inner: AbortSignal) => (await look({ ...seen, signal: inner })).picture
+  const events = new EventStream(newsroom(seen, view, () => picture(over), log))
   const exposition = scraped(metrics, { picture, history, log }, over)
   const door = await openDoor({
     listen,
@@ -136,14 +137,14 @@ function viewOf({ app, rings, ports, clock }: Bench, client: ConsulClient, log: 
   return view
 }
 
-function newsroom(seen: Bench, view: View, log: Logger) {
+function newsroom(seen: Bench, view: View, picture: () => Promise<Picture>, log: Logger) {
   return {
     clock: seen.clock,
     log,
     changed: view.changed,
     version: () => view.version,
     tail: () => view.ledger?.tail?.seq ?? 0,
-    picture: async () => (await look(seen)).picture,
+    picture,
     history: (limit: number, signal: AbortSignal) => seen.ports.ledger.history(limit, signal),
   }
 }

@@ -126,8 +126,6 @@ export function consulProbe(client: ConsulClient) {
   }
 }
 
-export type ConsulProbe = ReturnType<typeof consulProbe>
-
 function objectOf(value: unknown): Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null ? { ...value } : {}
 }

@@ -2,16 +2,15 @@
 
 import { beginDeed } from '#conductor/shell/begin.ts'
 import { execute, type Told, tell } from '#conductor/shell/execute.ts'
-import type { AsideWrite, Lease } from '#fleet/ports.ts'
+import type { Lease } from '#fleet/ports.ts'
 import type { Rollout } from '#fleet/rollout.ts'
 import type { Decided } from './deciding.ts'
 import type { Bench } from './world.ts'
 
-/** What is written in the same transaction: the answer to whoever asked for it, or the mark of what made it begin. */
+/** What is written in the same transaction: the answer to whoever asked for it. */
 export interface Along {
   readonly told: readonly Told[]
   readonly answered: readonly string[]
-  readonly aside?: readonly AsideWrite[]
 }
 
 const ALONE: Along = { told: [], answered: [] }
@@ -27,7 +26,7 @@ export async function begin(
   const { ports, by, signal } = bench
   const past = (start.beginning.forced ?? []).length === 0 ? {} : { emergency }
   const { told, ...begun } = beginDeed(start, by, past)
-  const deed = { ...begun, told: [...along.told, ...told], answered: along.answered, aside: along.aside ?? [] }
+  const deed = { ...begun, told: [...along.told, ...told], answered: along.answered }
   return (await execute({ ledger: ports.ledger, lease }, start.observed.ledger, deed, signal)) ?? begun.rollout
 }
 

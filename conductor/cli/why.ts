@@ -44,7 +44,12 @@ async function lastSlot({ ports, clock, signal }: Bench): Promise<SlotRecord | n
 
 async function slotAlone({ app, ports, report, signal }: Bench, asked: string): Promise<number> {
   const ms = Date.parse(asked)
-  const slot = Number.isNaN(ms) ? asked : keyOf(ms)
+  if (Number.isNaN(ms)) {
+    const help =
+      'a slot is named by its instant, like 2026-11-22T17:00:00Z, which the column UTC of conduct schedule next has'
+    throw new FleetError('USAGE', `${JSON.stringify(asked)} is no instant: ${help}`)
+  }
+  const slot = keyOf(ms)
   const found = (await ports.ledger.slots(slot.slice(0, 10), signal)).find((entry) => entry.slot === slot)
   const help = `conduct schedule --at ${slot} shows the slots of that day`
   if (!found?.record) throw new FleetError('USAGE', `nothing is on record of a slot of ${app} at ${slot}: ${help}`)

@@ -56,7 +56,7 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
   server.requestTimeout = 10_000
   server.maxConnections = CONNECTIONS_MOST
   await new Promise<void>((resolve, reject) => {
-    server.once('error', (cause) => reject(new FleetError('CONFIG_INVALID', `cannot listen on ${listen}`, { cause })))
+    server.once('error', (cause) => reject(notOpened(listen, cause)))
     server.listen({ host, port: Number(port) }, resolve)
   })
   const at = server.address()
@@ -145,3 +145,10 @@ function send({ request, response }: Exchange, { code, body, type }: Reply): voi
 }
 
 export const STREAM_HEADERS = { ...HEADERS, 'content-type': 'text/event-stream; charset=utf-8' } as const
+
+/** Mostly a daemon that is there already, which no sample of a config helps to see. */
+function notOpened(listen: string, cause: NodeJS.ErrnoException): FleetError {
+  const why = cause.code === 'EADDRINUSE' ? 'somebody listens there already' : cause.message
+  const help = 'name another address by --listen or serve.listen'
+  return new FleetError('CONFIG_INVALID', `cannot listen on ${listen}: ${why}; ${help}`, { cause })
+}

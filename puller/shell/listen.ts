@@ -69,7 +69,12 @@ export async function listenOn(listen: string, answer: Answerer): Promise<Listen
   const [, host = '', port = '0'] = /^\[?(.*?)\]?:(\d+)$/.exec(listen) ?? []
   const server = serverOf(answer)
   await new Promise<void>((resolve, reject) => {
-    server.once('error', (cause) => reject(new FleetError('CONFIG_INVALID', `cannot listen on ${listen}`, { cause })))
+    server.once('error', (cause: NodeJS.ErrnoException) => {
+      const why = cause.code === 'EADDRINUSE' ? 'somebody listens there already' : cause.message
+      reject(
+        new FleetError('CONFIG_INVALID', `cannot listen on ${listen}: ${why}; metrics.listen names another`, { cause }),
+      )
+    })
     server.listen({ host, port: Number(port) }, resolve)
   })
   const at = server.address()

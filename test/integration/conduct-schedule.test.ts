@@ -77,6 +77,9 @@ test('G6: the calendar is asked when a release begins: closed refuses by name, -
   const today = await shop.conduct('schedule')
   assert.match(today.stdout, /12 slots\. It is \d\d:\d\d(:\d\d)?: open\.?/)
   assert.match(today.stdout, /09:00|00:00/)
+  const local = await shop.conduct('why', '--slot', '09:00')
+  assert.equal(local.code, 2)
+  assert.match(local.stderr, /"09:00" is no instant: .* like 2026-11-22T17:00:00Z/)
 
   await calendar(shop, `${EVERY_DAY}freezes: [{ from: 2020-01-01, to: 2099-01-01, reason: year end }]\n`)
   const refused = await shop.conduct('release', 'b2')

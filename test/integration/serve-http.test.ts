@@ -115,7 +115,10 @@ test('a name of serve.hosts is its own too; a port that is taken ends it with wh
   assert.equal((await raw(address, { path: '/healthz', host: 'other.internal' })).code, 421)
   const second = await fleet.conduct('serve', '--listen', address)
   assert.equal(second.code, 2)
-  assert.match(second.stderr, /cannot listen on 127\.0\.0\.1:\d+/)
+  assert.match(
+    second.stderr,
+    /cannot listen on 127\.0\.0\.1:\d+: somebody listens there already; name another address by --listen/,
+  )
   const nonsense = await fleet.conduct('serve', '--listen', 'everywhere')
   assert.equal(nonsense.code, 2)
   assert.match(nonsense.stderr, /"everywhere" is no address:port/)
