@@ -37,7 +37,8 @@ export class Chunks {
   }
 
   /** The ranges of a file that lie on this node, in order; all others must be fetched. */
-  keptOf(file: Entry, frames: readonly Frame[]): readonly KeptRange[] {
+  keptOf(file: Entry | undefined, frames: readonly Frame[]): readonly KeptRange[] {
+    if (file === undefined) return []
     return chunksOf(file, frames).flatMap(({ digest, at, bytes }): readonly KeptRange[] => {
       const hot = this.#hot.get(digest)
       if (hot !== undefined) return [{ at, bytes, from: { tree: 'hot', path: hot.path }, fromAt: hot.at }]

@@ -8,7 +8,11 @@ import type { StageProgress } from '../core/trees.ts'
 import { printable } from './directories.ts'
 import { cutFrames, type Downloads } from './fetch.ts'
 import type { FileOrder, WrongFile } from './file-order.ts'
+import { sideBySide } from './lanes.ts'
 import type { Workers } from './workers.ts'
+
+/** The parts of an entry's file that lie on this node, in order. */
+export type KeptOf = (entry: number) => readonly KeptRange[]
 
 /** A build's files and where they lie; may be narrowed to some of its entries. */
 export type Source = Pick<Manifest, 'build' | 'artifact' | 'frames' | 'entries'>
@@ -21,14 +25,15 @@ export interface Bringing {
   readonly onProgress: (progress: StageProgress) => void
   /** Directories of the trees that kept parts are read from. */
   readonly trees: Readonly<Record<CopySource['tree'], string>>
-  readonly keptOf: (entry: number) => readonly KeptRange[]
+  /** Which parts of the entries' files lie on this node; worked out when it is first asked for. */
+  readonly kept: () => Promise<KeptOf>
   /** Whether a file lies at a path of the tree already. */
   readonly replaces: (path: string) => boolean
 }
 
 /** Requests that are on their way at once. */
 const LANES = 4
-const COPY_BATCH = 256
+const COPY_BATCH = 64
 
 export function fileOrder({ manifest, replaces }: Pick<Bringing, 'manifest' | 'replaces'>, index: number): FileOrder {
   const entry = manifest.entries[index]
@@ -79,7 +84,8 @@ export async function fetchFiles(
     if (odd.length > 0) throw mismatch(manifest, odd)
   }
   if (entries.length === empty.length) return 'ranges'
-  const kept = new Map(entries.map((entry) => [entry, bringing.keptOf(entry)]))
+  const keptOf = await bringing.kept()
+  const kept = new Map(entries.map((entry) => [entry, keptOf(entry)]))
   const plan = planFor(manifest, entries, kept)
   const wrong = await assembleFiles(bringing, kept, place)
   if (plan.chains.length === 0 && wrong.length === 0) return 'ranges'
@@ -163,24 +169,15 @@ async function fetchChains(bringing: Bringing, round: Round): Promise<WrongFile[
     doneBytes += bytes
     bringing.onProgress({ doneBytes, totalBytes })
   }
-  const failed = new AbortController()
-  const signal = AbortSignal.any([bringing.signal, failed.signal])
   const waiting = round.plan.chains.values()
-  const lane = async (thread: number): Promise<void> => {
+  await sideBySide(LANES, bringing.signal, async (thread, signal) => {
     for (const chain of waiting) {
       const begun = new Set<number>()
       for (const segment of chain) {
         wrong.push(...(await fetchSegment({ ...bringing, signal }, round, segment, begun, thread, onBytes)))
       }
     }
-  }
-  const lanes = Array.from({ length: LANES }, (_, thread) =>
-    // One lane's end is everyone's: the first reason is the one to tell.
-    lane(thread).catch((error: unknown) => failed.abort(error)),
-  )
-  await Promise.all(lanes)
-  bringing.signal.throwIfAborted()
-  if (failed.signal.aborted) throw failed.signal.reason
+  })
   return wrong
 }
 

@@ -1,16 +1,24 @@
 // Owns what a patch needs to fetch by ranges: the places of the ordered build's frames, and the pieces of large files that this node has.
 // All of it is worked out when it is first asked for: most patches come by a delta and never ask.
 import type { BuildId } from '#fleet/build.ts'
-import { type ChunkedTree, Chunks, type KeptRange } from '#fleet/kept-chunks.ts'
+import { type ChunkedTree, Chunks } from '#fleet/kept-chunks.ts'
 import type { Entry, Manifest } from '#fleet/manifest.ts'
-import { CHARS, Rows } from '#fleet/manifest-columns.ts'
-import { readManifest, readOutline } from '#fleet/manifest-table.ts'
+import { CHARS, type Columns, Rows } from '#fleet/manifest-columns.ts'
+import { readOutline } from '#fleet/manifest-table.ts'
 import type { Row } from '#fleet/tree-diff.ts'
+import type { KeptOf } from './bring.ts'
 import type { LocalManifest } from './manifests.ts'
 
+/** A build that lies on this node, as far as it was read. */
+export interface ReadBuild {
+  readonly manifest: LocalManifest
+  readonly columns: Columns
+}
+
 export interface ChunkSources {
-  readonly hot: () => LocalManifest | null
-  readonly cold: () => LocalManifest | null
+  readonly hot: () => Promise<ReadBuild | null>
+  /** Null when nothing that changes can have pieces. */
+  readonly cold: ReadBuild | null
   readonly wanted: LocalManifest
 }
 
@@ -21,7 +29,7 @@ export class ChunksKept {
   readonly #gone: readonly Row[]
   readonly #sources: ChunkSources
   #outline: Pick<Manifest, 'frames' | 'artifact'> | null = null
-  #chunks: Chunks | null = null
+  #chunks: Promise<Chunks> | null = null
 
   /** @param gone what cold has at the paths that change */
   constructor(gone: readonly Row[], sources: ChunkSources) {
@@ -44,11 +52,16 @@ export class ChunksKept {
     }
   }
 
-  /** The parts of a file that lie on this node. */
-  keptOf(entry: Entry | undefined): readonly KeptRange[] {
-    if (entry === undefined || entry.size <= LEAST_BYTES) return []
+  /** The parts of the entries' files that lie on this node. */
+  async kept(entries: readonly Entry[]): Promise<KeptOf> {
+    if (entries.every(({ size }) => size <= LEAST_BYTES)) return () => []
     this.#chunks ??= this.#read()
-    return this.#chunks.keptOf(entry, this.#places.frames)
+    const chunks = await this.#chunks
+    const { frames } = this.#places
+    return (index) => {
+      const entry = entries[index]
+      return entry === undefined || entry.size <= LEAST_BYTES ? [] : chunks.keptOf(entry, frames)
+    }
   }
 
   get #places(): Pick<Manifest, 'frames' | 'artifact'> {
@@ -60,30 +73,25 @@ export class ChunksKept {
     return this.#outline
   }
 
-  #read(): Chunks {
-    const hot = this.#sources.hot()
-    const cold = this.#gone.length === 0 ? null : this.#sources.cold()
-    return new Chunks(hot && largeFilesOf(hot), cold && this.#replacedIn(cold), () => true)
-  }
-
-  /** The large files that change, as they stand in cold's manifest: a composed difference may have their places in another artifact. */
-  #replacedIn(cold: LocalManifest): ChunkedTree | null {
-    const large = this.#gone.filter(({ entry }) => entry.size > LEAST_BYTES)
-    const read = large.length === 0 ? null : readManifest(cold.bytes)
-    if (read === null) return null
-    const rows = new Rows(read.columns)
-    return { entries: large.map(({ row }) => rows.entry(row)), frames: read.frames }
+  async #read(): Promise<Chunks> {
+    const { hot, cold } = this.#sources
+    // As they stand in cold's manifest: a composed difference may have their places in another artifact.
+    const replaced = this.#gone.flatMap(({ row, entry }) => (entry.size > LEAST_BYTES ? [row] : []))
+    const lies = await hot()
+    return new Chunks(lies && chunkedTree(lies, largeIn(lies)), cold && chunkedTree(cold, replaced), () => true)
   }
 }
 
-function largeFilesOf(local: LocalManifest): ChunkedTree {
-  const read = readManifest(local.bytes)
-  if (read === null) return local.manifest
-  const { columns } = read
+function chunkedTree({ manifest, columns }: ReadBuild, files: readonly number[]): ChunkedTree | null {
+  const outline = files.length === 0 ? null : readOutline(manifest.bytes)
+  if (outline === null) return null
   const rows = new Rows(columns)
-  const entries: Entry[] = []
-  for (let row = 0; row < columns.count; row += 1) {
-    if (columns.type[row] === CHARS.f && (columns.size[row] ?? 0) > LEAST_BYTES) entries.push(rows.entry(row))
-  }
-  return { entries, frames: read.frames }
+  return { entries: files.map((row) => rows.entry(row)), frames: outline.frames }
+}
+
+/** Rows of the large files. */
+function largeIn({ columns: { count, type, size } }: ReadBuild): number[] {
+  const large: number[] = []
+  for (let row = 0; row < count; row += 1) if (type[row] === CHARS.f && (size[row] ?? 0) > LEAST_BYTES) large.push(row)
+  return large
 }

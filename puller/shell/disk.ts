@@ -58,6 +58,11 @@ export function writeAll(at: string, fd: number, bytes: Uint8Array): void {
 
 const UMASK = process.umask()
 
+/** Whether what is made with this mode has it from the start: nearly always, since what the umask takes away is mostly nothing that a build has. */
+export function isMadeWith(mode: number): boolean {
+  return (mode & UMASK) === 0
+}
+
 /** Gives an open file that was created with `mode` its owner (null leaves it), that mode and a time (whole seconds since 1970). */
 export function dress(at: string, fd: number, mode: number, mtime: number, owner: Owner | null): void {
   if (owner !== null) {
@@ -65,8 +70,7 @@ export function dress(at: string, fd: number, mode: number, mtime: number, owner
     fchownSync(fd, owner.uid, owner.gid)
   }
   step(at)
-  // Nearly never: what the umask takes away from a new file is mostly nothing that a build has.
-  if ((mode & UMASK) !== 0) {
+  if (!isMadeWith(mode)) {
     fchmodSync(fd, mode)
     step(at)
   }

@@ -1,4 +1,4 @@
-// Owns which wanted files begin in which frame, and over how many frames one goes on. Pure.
+// Owns which wanted files begin in which frame, and where an artifact can be cut so that no file crosses the cut. Pure.
 import type { Frame } from '#fleet/manifest.ts'
 import { CHARS, type Columns } from '#fleet/manifest-columns.ts'
 
@@ -30,6 +30,34 @@ export function frameRows(columns: Columns, frames: readonly Frame[], wanted: Ui
     startingIn: (index) => Array.from(rows.subarray(first[index] ?? 0, first[index + 1] ?? 0)),
     reachOf: (index) => reach[index] ?? -1,
   }
+}
+
+/** Frames that are read by one request and written by one thread. */
+export interface Stretch {
+  readonly first: number
+  /** Bytes of the artifact; the end is not included. */
+  readonly start: number
+  readonly end: number
+}
+
+/** A stretch ends once it holds so much: enough that a request costs nothing beside it, little enough that all threads end at the same time. */
+const STRETCH_BYTES = 8 * 1024 * 1024
+
+/** Cuts the artifact where no wanted file crosses. Stretches without any wanted file are left out. */
+export function stretches(frames: readonly Frame[], byFrame: FrameRows, leastBytes = STRETCH_BYTES): Stretch[] {
+  const cut: Stretch[] = []
+  let first = 0
+  let reach = -1
+  for (const [index, { offset, bytes }] of frames.entries()) {
+    reach = Math.max(reach, byFrame.reachOf(index))
+    const start = frames[first]?.offset ?? 0
+    const end = offset + bytes
+    const isLast = index === frames.length - 1
+    if (reach > index || (end - start < leastBytes && !isLast)) continue
+    if (reach >= first) cut.push({ first, start, end })
+    first = index + 1
+  }
+  return cut
 }
 
 function bump(counts: Int32Array, at: number): void {

@@ -1,6 +1,7 @@
 // Owns looking a sealed tree over by its record, on all threads at once.
 import { lstatSync } from 'node:fs'
 import type { Columns } from '#fleet/manifest-columns.ts'
+import type { Clock } from '#fleet/ports.ts'
 import type { SealRecord } from './seal.ts'
 import type { Inodes } from './sight.ts'
 import type { Workers } from './workers.ts'
@@ -16,6 +17,39 @@ export interface Glance {
 /** What a tree consists of, by its record. @throws system errors when the tree is not there */
 export function inodesOfRecord(tree: string, { ino }: SealRecord): Inodes {
   return { dev: lstatSync(tree).dev, inodes: ino, empty: ino.length <= 1 }
+}
+
+/** So long what was seen of a tree is believed: a staging that takes no longer looks once, before it changes anything. */
+const FRESH_MS = 5_000
+
+/** Looks at a tree from now on, while other things are done, and again whenever that was too long ago. */
+export class Lookout {
+  readonly #clock: Clock
+  readonly #look: () => Promise<Glance | null>
+  #last: Promise<Glance | null>
+  #sinceMs: number
+
+  /** @param look null when the tree is not as it was sealed */
+  constructor(clock: Clock, look: () => Promise<Glance | null>) {
+    this.#clock = clock
+    this.#look = look
+    this.#sinceMs = clock.monotonic()
+    this.#last = look()
+    this.#last.catch(() => undefined)
+  }
+
+  get isFresh(): boolean {
+    return this.#clock.monotonic() - this.#sinceMs <= FRESH_MS
+  }
+
+  /** What was seen, not long ago. @throws as `look` */
+  async seen(): Promise<Glance | null> {
+    const last = await this.#last
+    if (this.isFresh || last === null) return last
+    this.#sinceMs = this.#clock.monotonic()
+    this.#last = this.#look()
+    return await this.#last
+  }
 }
 
 /** Whether the tree's own directory, the last row of the record, is as it was: nothing was added to it or taken out. */
@@ -55,6 +89,11 @@ export async function lookOver(
 ): Promise<number[]> {
   const next = new Int32Array(new SharedArrayBuffer(4))
   const order = { tree, columns, record, skip, next }
-  const looks = Array.from({ length: workers.count }, (_, thread) => workers.call(thread, 'look', [order]))
-  return (await Promise.all(looks)).flat()
+  const drive = async (_: unknown, index: number): Promise<number[]> => {
+    const wrong: number[] = []
+    while (Atomics.load(next, 0) < columns.count) wrong.push(...(await workers.call(index, 'look', [order])))
+    return wrong
+  }
+  // One more waits at each thread, so that it goes on while this one is busy.
+  return (await Promise.all(Array.from({ length: 2 * workers.count }, drive))).flat()
 }

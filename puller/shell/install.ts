@@ -5,13 +5,14 @@ import type { Entry } from '#fleet/manifest.ts'
 import { objectsOf } from '#fleet/manifest.ts'
 import { CHARS, type Columns, Rows } from '#fleet/manifest-columns.ts'
 import type { TreeDiff } from '#fleet/tree-diff.ts'
+import { allEnded } from './all-ended.ts'
 import { artifactVersion, type Bringing, type Source } from './bring.ts'
-import { ChunksKept } from './chunked.ts'
+import { ChunksKept, type ReadBuild } from './chunked.ts'
 import * as disk from './disk.ts'
 import { cutFrames, type Downloads } from './fetch.ts'
-import { frameRows } from './frame-rows.ts'
+import { frameRows, stretches } from './frame-rows.ts'
 import type { Ground } from './ground.ts'
-import { Lanes } from './lanes.ts'
+import { Lanes, sideBySide } from './lanes.ts'
 import { collectLitter } from './litter.ts'
 import type { LocalManifest } from './manifests.ts'
 import type { HotBuild } from './patch.ts'
@@ -42,7 +43,7 @@ export interface Installed {
 }
 
 const COPIED_AT_ONCE = 128
-/** Frames that may wait at a thread: a large file keeps one thread busy while the frames behind it go to the others. */
+/** Frames that may wait at a thread: enough that it never waits for the store's next bytes. */
 const QUEUED = 4
 
 export class Install {
@@ -70,8 +71,10 @@ export class Install {
     await workers.all('openWriter', [{ tree, attempt: disk.mkdtemp('stage.attempt', join(layout.tmp, 'at-')), owner }])
     const done = await this.#fill()
     job.signal.throwIfAborted()
-    await syncTree(layout, job.cold)
-    return { ...done, record: await recordAll({ workers, tree, tmp: layout.tmp, clock }, columns) }
+    // What is looked at does not change by being written out.
+    const world = { workers, tree, tmp: layout.tmp, clock }
+    const [, record] = await allEnded([syncTree(layout, job.cold), recordAll(world, columns)])
+    return { ...done, record }
   }
 
   async #fill(): Promise<Omit<Installed, 'record'>> {
@@ -108,11 +111,17 @@ export class Install {
     const { hot, supply, workers, wanted, columns } = this.#world
     if (hot === null) return null
     if (supply.diff?.from === hot.seal.manifest) return supply.diff
-    const local = hot.local()
-    const old = local && (await workers.call(1, 'readColumns', [local.bytes, hot.seal]))
+    const old = await this.#readHot()
     if (old === null) return null
-    const from = { digest: hot.seal.manifest, columns: old }
+    const from = { digest: hot.seal.manifest, columns: old.columns }
     return await workers.call(1, 'diffOfColumns', [from, { digest: wanted.digest, columns }])
+  }
+
+  async #readHot(): Promise<ReadBuild | null> {
+    const { hot, workers } = this.#world
+    const manifest = hot?.local() ?? null
+    const columns = manifest && hot && (await workers.call(1, 'readColumns', [manifest.bytes, hot.seal]))
+    return manifest && columns && { manifest, columns }
   }
 
   async #copy(rows: readonly number[]): Promise<readonly number[]> {
@@ -127,7 +136,10 @@ export class Install {
     return await lanes.settled()
   }
 
-  /** Reads the artifact from its beginning to its end. */
+  /**
+   * Reads all of the artifact, on as many connections as there are threads. The frames of one file must reach one thread, in order: a stretch
+   * that no file leaves goes to the thread whose connection is free, so that a large file keeps one of them busy and the others go on.
+   */
   async #stream(rows: readonly number[]): Promise<{ wrong: readonly number[]; how: 'whole' }> {
     const { workers, downloads, columns, job } = this.#world
     const { frames, artifact, build } = this.#sourceOf([])
@@ -138,21 +150,21 @@ export class Install {
     // What the manifest left behind would lie there for as long as the artifact streams by.
     collectLitter()
     const lanes = new Lanes<number>(workers.count, QUEUED)
-    const stream = downloads.stream(objectsOf.artifact(build), { start: 0, end: artifact.bytes }, version, job.signal)
-    let reach = -1
-    let thread = 0
+    const waiting = stretches(frames, byFrame).values()
+    const name = objectsOf.artifact(build)
     let doneBytes = 0
-    for await (const { index, bytes } of cutFrames(stream, frames, 0)) {
-      doneBytes += bytes.byteLength
-      job.onProgress({ doneBytes, totalBytes: artifact.bytes })
-      const starting = byFrame.startingIn(index)
-      // The frames of one file must reach one thread, in order; between files the work goes to whoever has least.
-      if (index > reach && starting.length === 0) continue
-      if (index > reach) thread = lanes.shortest
-      reach = Math.max(reach, byFrame.reachOf(index))
-      const rawBytes = frames[index]?.rawBytes ?? 0
-      await lanes.add(thread, workers.call(thread, 'writeRows', [index, bytes, rawBytes, starting], [bytes.buffer]))
-    }
+    await sideBySide(workers.count, job.signal, async (thread, signal) => {
+      for (const { first, start, end } of waiting) {
+        const stream = downloads.stream(name, { start, end }, version, signal)
+        for await (const { index, bytes } of cutFrames(stream, frames, first)) {
+          doneBytes += bytes.byteLength
+          job.onProgress({ doneBytes, totalBytes: artifact.bytes })
+          const rawBytes = frames[index]?.rawBytes ?? 0
+          const starting = byFrame.startingIn(index)
+          await lanes.add(thread, workers.call(thread, 'writeRows', [index, bytes, rawBytes, starting], [bytes.buffer]))
+        }
+      }
+    })
     return { wrong: await lanes.settled(), how: 'whole' }
   }
 
@@ -174,7 +186,7 @@ export class Install {
       manifest: this.#sourceOf(entries),
       ...{ workers, downloads, signal: job.signal, onProgress: job.onProgress },
       trees: { hot: hot?.tree ?? '', cold: this.#tree },
-      keptOf: (index) => this.#kept.keptOf(entries[index]),
+      kept: () => this.#kept.kept(entries),
       replaces: () => false,
     }
   }
@@ -184,8 +196,8 @@ export class Install {
   }
 
   get #kept(): ChunksKept {
-    const { hot, wanted } = this.#world
-    this.#chunks ??= new ChunksKept([], { hot: () => hot?.local() ?? null, cold: () => null, wanted })
+    const { wanted } = this.#world
+    this.#chunks ??= new ChunksKept([], { hot: () => this.#readHot(), cold: null, wanted })
     return this.#chunks
   }
 }

@@ -1,4 +1,5 @@
-// Owns handing work to worker threads: in order on each thread, and never more of it in memory than the threads can soon take.
+// Owns work that goes on side by side: handed to worker threads in order, never more of it in memory than they can soon take; and stopped
+// together when one part fails.
 
 /** What waits at one thread, the part in work included: enough that it never waits, little enough to fit into memory. */
 const QUEUED = 2
@@ -49,4 +50,22 @@ export class Lanes<wrong> {
   #check(): void {
     if (this.#failure !== null) throw this.#failure.error
   }
+}
+
+/**
+ * Runs `lane` so many times side by side. When one fails, the signal that all were given aborts, and once they have ended the first
+ * reason is thrown.
+ */
+export async function sideBySide(
+  count: number,
+  signal: AbortSignal,
+  lane: (index: number, signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const failed = new AbortController()
+  const either = AbortSignal.any([signal, failed.signal])
+  await Promise.all(
+    Array.from({ length: count }, (_, index) => lane(index, either).catch((error: unknown) => failed.abort(error))),
+  )
+  signal.throwIfAborted()
+  if (failed.signal.aborted) throw failed.signal.reason
 }

@@ -14,22 +14,21 @@ export interface LookOrder {
   readonly next: Int32Array<SharedArrayBuffer>
 }
 
-/** Rows that are taken at once. */
-const TAKEN = 1_024
+/** Rows that are taken at once: some 10 ms of work, so that whatever else a thread is asked for waits no longer than that. */
+const TAKEN = 2_048
 
 /**
- * Every directory of the tree is a row too: what was added to one, or taken out, changed its ctime. So when no row is named, the tree holds
- * just what it held when it was sealed.
+ * Looks at the next rows that nobody has taken. Every directory of the tree is a row too: what was added to one, or taken out, changed its
+ * ctime. So when no row is named over all of them, the tree holds just what it held when it was sealed.
  * @returns rows that are not what the record says, among them all that it cannot vouch for
  */
 export function look({ tree, columns, record, skip, next }: LookOrder): number[] {
   const rows = new Rows(columns)
   const wrong: number[] = []
-  for (let from = Atomics.add(next, 0, TAKEN); from < columns.count; from = Atomics.add(next, 0, TAKEN)) {
-    const end = Math.min(from + TAKEN, columns.count)
-    for (let row = from; row < end; row += 1) {
-      if (skip[row] === 0 && !isUnchanged(tree, rows, record, row)) wrong.push(row)
-    }
+  const from = Atomics.add(next, 0, TAKEN)
+  const end = Math.min(from + TAKEN, columns.count)
+  for (let row = from; row < end; row += 1) {
+    if (skip[row] === 0 && !isUnchanged(tree, rows, record, row)) wrong.push(row)
   }
   return wrong
 }
@@ -56,24 +55,19 @@ function isAsBuilt(stat: Stats, { type, mode, size, mtime }: Columns, row: numbe
 /**
  * Takes the facts of every row into the record.
  * @param freshMs rows that changed after it get a ctime of 0: look again next time
- * @returns rows that are not as the manifest says, and the latest ctime of all
+ * @returns rows that are not as the manifest says
  */
-export function recordRows(
-  { tree, columns, record, next }: Omit<LookOrder, 'skip'>,
-  freshMs: number,
-): { wrong: number[]; latestMs: number } {
+export function recordRows({ tree, columns, record, next }: Omit<LookOrder, 'skip'>, freshMs: number): number[] {
   const rows = new Rows(columns)
   const wrong: number[] = []
-  let latestMs = 0
   for (let from = Atomics.add(next, 0, TAKEN); from < columns.count; from = Atomics.add(next, 0, TAKEN)) {
     const end = Math.min(from + TAKEN, columns.count)
     for (let row = from; row < end; row += 1) {
       const stat = lstatSync(`${tree}/${rows.path(row)}`, { throwIfNoEntry: false })
       record.ino[row] = stat?.ino ?? 0
       record.ctimeMs[row] = (stat?.ctimeMs ?? 0) > freshMs ? 0 : (stat?.ctimeMs ?? 0)
-      latestMs = Math.max(latestMs, stat?.ctimeMs ?? 0)
       if (stat === undefined || !isAsBuilt(stat, columns, row)) wrong.push(row)
     }
   }
-  return { wrong, latestMs }
+  return wrong
 }

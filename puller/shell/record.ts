@@ -6,6 +6,7 @@ import type { Entry } from '#fleet/manifest.ts'
 import { type Columns, Rows } from '#fleet/manifest-columns.ts'
 import type { Clock } from '#fleet/ports.ts'
 import type { StagePlan } from '#fleet/stage-plan.ts'
+import { allEnded } from './all-ended.ts'
 import { printable } from './directories.ts'
 import * as disk from './disk.ts'
 import { emptyRecord, type SealRecord } from './seal.ts'
@@ -58,13 +59,10 @@ export async function recordTouched(
   const paths = touched.map(({ entry }) => entry.path)
   await onceSettled(world, async (freshMs) => {
     const facts = await workers.call(0, 'factsOf', [tree, paths])
-    let latestMs = 0
     for (const [at, { row, entry }] of touched.entries()) {
       if (!isAsWritten(entry, facts, at)) throw changedMeanwhile(entry.path)
       setRow(record, row, facts, at, freshMs)
-      latestMs = Math.max(latestMs, facts[at * STRIDE + FACT.ctimeMs] ?? 0)
     }
-    return latestMs
   })
 }
 
@@ -78,10 +76,8 @@ export async function recordAll(world: RecordWorld, columns: Columns): Promise<S
     const looks = Array.from({ length: workers.count }, (_, thread) => {
       return workers.call(thread, 'recordRows', [order, freshMs])
     })
-    const answers = await Promise.all(looks)
-    const [wrong] = answers.flatMap((answer) => answer.wrong)
+    const [wrong] = (await allEnded(looks)).flat()
     if (wrong !== undefined) throw changedMeanwhile(new Rows(columns).path(wrong))
-    return Math.max(...answers.map(({ latestMs }) => latestMs))
   })
   await recordTouched(world, record, [rootRow(columns.count)])
   return record
@@ -92,15 +88,12 @@ function changedMeanwhile(path: string): FleetError {
 }
 
 /**
- * Takes facts, again if the disk's clock had not left the last change behind: only then would any later one show.
- * @param take what changed after its argument is to be distrusted; gives the latest change it saw
+ * Takes facts once the disk's clock has left the last change behind: only then would any later one show.
+ * @param take what changed after its argument is to be distrusted
  */
-async function onceSettled({ tmp, clock }: RecordWorld, take: (freshMs: number) => Promise<number>): Promise<void> {
-  const nowMs = diskNowMs(tmp)
-  const latestMs = await take(Number.POSITIVE_INFINITY)
-  if (latestMs <= nowMs - TICK_MS) return
+async function onceSettled({ tmp, clock }: RecordWorld, take: (freshMs: number) => Promise<void>): Promise<void> {
   // A stamp that is a step behind would make the record say "look again" of what is settled, and the next staging look at everything.
-  await clock.sleep(Math.min(TICK_MS + STEP_MS, latestMs - nowMs + TICK_MS) + STEP_MS)
+  await clock.sleep(TICK_MS + 2 * STEP_MS)
   await take(diskNowMs(tmp) - TICK_MS)
 }
 

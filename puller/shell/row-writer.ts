@@ -23,6 +23,9 @@ interface OpenRow {
 
 const BUFFER_BYTES = 512 * 1024
 
+/** What filling a directory takes. */
+const OWNER_ALL = 0o700
+
 /** The tree must be empty, and nobody else's: files are made at their places at once, and nothing counts before the seal. */
 export class RowWriter {
   readonly #rows: Rows
@@ -44,11 +47,14 @@ export class RowWriter {
     this.#directories.close()
   }
 
-  /** Makes all directories and links. Directories get their modes at the end, by `finish`. */
+  /** Makes all directories and links. Directories that cannot be made with their last mode get it at the end, by `finish`. */
   shape(): void {
-    const { count, type, mtime } = this.#columns
+    const { count, type, mode, mtime } = this.#columns
     for (let row = 0; row < count; row += 1) {
-      if (type[row] === CHARS.d) disk.mkdir('stage.mkdir', this.#directories.at(this.#rows.path(row)))
+      if (type[row] === CHARS.d) {
+        const path = this.#directories.at(this.#rows.path(row))
+        disk.mkdir('stage.mkdir', path, this.#isFinished(row) ? mode[row] : OWNER_ALL)
+      }
       if (type[row] !== CHARS.l) continue
       const path = this.#directories.at(this.#rows.path(row))
       disk.symlink('stage.link', this.#rows.content(row), path)
@@ -56,12 +62,18 @@ export class RowWriter {
     }
   }
 
+  /** Whether a directory can have its last mode, and has its owner, while it is being filled. */
+  #isFinished(row: number): boolean {
+    const mode = this.#columns.mode[row] ?? 0
+    return this.#owner === null && (mode & OWNER_ALL) === OWNER_ALL && disk.isMadeWith(mode)
+  }
+
   /** Gives directories their mode and owner, deepest first. */
   finish(): void {
     const { count, type, mode } = this.#columns
     // A directory stands before what is in it: backwards, what is deepest comes first.
     for (let row = count - 1; row >= 0; row -= 1) {
-      if (type[row] !== CHARS.d) continue
+      if (type[row] !== CHARS.d || this.#isFinished(row)) continue
       const path = this.#rows.path(row)
       if (this.#owner !== null) disk.chown('stage.dress', this.#directories.at(path), this.#owner)
       const fd = this.#directories.pin(path)

@@ -13,7 +13,7 @@ import { ensureDiff, keepDiff } from './diffs.ts'
 import { printable } from './directories.ts'
 import { diskFault } from './disk-faults.ts'
 import { Downloads } from './fetch.ts'
-import { type Glance, glance } from './glance.ts'
+import { type Glance, glance, Lookout } from './glance.ts'
 import { type Ground, sealOf } from './ground.ts'
 import { needIdle } from './idle.ts'
 import { Install } from './install.ts'
@@ -83,8 +83,10 @@ export class Staging {
     // A tree that was busy the last time is asked again before anything is fetched: this may go on for hours.
     if (this.#job.busy) await this.#needIdle(inodesOf(await this.#workers.call(0, 'walk', [this.#tree])))
     if (!manifests.has(order.manifest)) await this.#spread()
+    // Cold is looked at while the manifest is on its way.
+    const lookout = new Lookout(this.#ground.clock, () => this.#glance())
     const wanted = await this.#supply.manifest(signal)
-    const quickly = (await this.#patch(wanted)) ?? (await this.#install(wanted))
+    const quickly = (await this.#patch(wanted, lookout)) ?? (await this.#install(wanted))
     if (quickly !== null) return quickly
     wanted.check()
     manifests.keep(wanted)
@@ -103,11 +105,11 @@ export class Staging {
   }
 
   /** The quick way, when the record tells what lies in cold: work that grows with the change alone. Null when it cannot be taken. */
-  async #patch(wanted: LocalManifest): Promise<StageResult | null> {
+  async #patch(wanted: LocalManifest, lookout: Lookout): Promise<StageResult | null> {
     if (this.#seal === null || this.#record === null) return null
     const patch = new Patch(this.#ground, {
       ...{ job: this.#job, workers: this.#workers, downloads: this.#downloads, supply: this.#supply },
-      ...{ seal: this.#seal, record: this.#record, before: this.#before, hot: this.#hot, wanted },
+      ...{ seal: this.#seal, record: this.#record, before: this.#before, hot: this.#hot, wanted, lookout },
       spread: () => this.#spread(),
       onUnseal: () => {
         this.#unsealed = true
@@ -244,10 +246,7 @@ export class Staging {
       signal,
       onProgress: this.#job.onProgress,
       trees: { hot: this.#job.hot === null ? '' : layout.tree[this.#job.hot], cold: this.#tree },
-      keptOf: (index) => {
-        const entry = manifest.entries[index]
-        return entry === undefined ? [] : chunks.keptOf(entry, manifest.frames)
-      },
+      kept: async () => (index) => chunks.keptOf(manifest.entries[index], manifest.frames),
       replaces: (path) => sight.view.get(path)?.type === 'f',
     }
   }

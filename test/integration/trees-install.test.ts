@@ -4,6 +4,7 @@ import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, syml
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { isFleetError } from '#fleet/errors.ts'
+import { objectsOf } from '#fleet/manifest.ts'
 import type { BuildStore } from '#fleet/ports.ts'
 import { becomes, counted, flip, keepingTime, noise, spoil } from '#test/support/patch-scene.ts'
 import { tmp } from '#test/support/tmp.ts'
@@ -12,6 +13,7 @@ import {
   putFiles,
   type TestBuild,
   type TestNode,
+  type TestStore,
   testNode,
   testStore,
 } from '#test/support/tree-node.ts'
@@ -57,15 +59,20 @@ function wrong(bytes: Uint8Array): Uint8Array {
 
 const coldOf = async ({ root, trees }: TestNode) => join(root, 'trees', (await trees.survey()).coldTree)
 
-test('an empty node is filled from one pass over the artifact, and keeps what it wrote', async (t: TestContext) => {
+test('an empty node is filled from the artifact, each byte of which is asked for once, and keeps what it wrote', async (t: TestContext) => {
   const shop = await testStore(t)
   const dir = await tmp(t, 'source')
   fill(dir)
   const one = await shop.publish('b1', dir)
-  const { store, read } = counted(shop.store)
+  const { store, read, ranges } = counted(shop.store)
   const node = await testNode(t, { store })
   await becomes(node, one, 'whole')
-  assert.deepEqual(read.filter((name) => name.includes('artifact')).length, 1)
+  const asked = ranges.filter(({ name }) => name.includes('artifact')).sort((a, b) => a.start - b.start)
+  assert.ok(asked.length > 1, 'on more than one connection')
+  assert.deepEqual(
+    [0, ...asked.map(({ end }) => end)],
+    [...asked.map(({ start }) => start), await artifactBytes(shop, one)],
+  )
   await node.trees.swap('a')
   read.splice(0)
   // The second tree is empty too, and all but the change lies in hot.
@@ -74,6 +81,10 @@ test('an empty node is filled from one pass over the artifact, and keeps what it
   await becomes(node, two, 'delta')
   assert.deepEqual(read, ['b2/from/b1.delta.zst'])
 })
+
+async function artifactBytes({ store }: TestStore, { build }: TestBuild): Promise<number> {
+  return (await store.find(objectsOf.artifact(build), new AbortController().signal))?.bytes ?? 0
+}
 
 test('what hot has otherwise than its build is not copied into an empty tree: it is fetched', async (t: TestContext) => {
   const shop = await testStore(t)

@@ -4,6 +4,8 @@ import type { Mutant } from './mutant.ts'
 const RECORD = 'test/integration/trees-record.test.ts'
 const LOOK = 'puller/shell/look.ts'
 const PATCH = 'puller/shell/patch.ts'
+const GLANCE = 'puller/shell/glance.ts'
+const WAITS = 'test/integration/trees-patch-waits.test.ts'
 const WORKER = 'puller/shell/worker.ts'
 
 const CTIME = 'stat.ctimeMs !== record.ctimeMs[row]'
@@ -103,43 +105,63 @@ export const RECORDS: readonly Mutant[] = [
     id: 'patch-look',
     guard: 'A tree is not sealed by what changed alone: all that was kept is looked over',
     without: 'the answer of that look',
-    file: PATCH,
-    find: 'if (drifted.length > 0) return null',
-    replace: '',
+    file: GLANCE,
+    find: 'if ((await lookOver(workers, tree, columns, record, skip)).length > 0) return null',
+    replace: 'await lookOver(workers, tree, columns, record, skip)',
     test: UNTOUCHED,
   },
   {
     id: 'patch-directory',
-    guard: 'A directory that the change touches was, until then, as it was sealed',
-    without: 'the look at it before the change',
-    file: PATCH,
-    find: 'if (!this.#isAsSealed(path, record, row)) return null',
-    replace: '',
+    guard:
+      'Every directory was, until the change, as it was sealed: once one changes, nobody could tell what else was put there',
+    without: 'the look at directories',
+    file: LOOK,
+    find: 'if (skip[row] === 0 && !isUnchanged(tree, rows, record, row)) wrong.push(row)',
+    replace:
+      'if (skip[row] === 0 && columns.type[row] !== CHARS.d && !isUnchanged(tree, rows, record, row)) wrong.push(row)',
     test: [RECORD, 'C13: what was added to a directory of cold in which the next build changes a file is not in it'],
   },
   {
-    id: 'patch-directory-mode',
-    guard: 'A directory that gets another mode was, until then, as it was sealed',
-    without: 'the look at it before the change',
+    id: 'patch-look-again',
+    guard: 'What was seen of cold is believed for a few seconds only: it is looked at again before it is changed',
+    without: 'the answer of the second look',
     file: PATCH,
-    find: ' || !this.#isAsSealed(entry.path, this.#world.record, row)',
-    replace: '',
-    test: [RECORD, 'C13: what was added to a directory of cold that the next build gives another mode is not in it'],
+    find: 'if ((await lookout.seen()) === null) throw new NotAsSealed()',
+    replace: 'await lookout.seen()',
+    test: [WAITS, 'C13: what is done to cold while the staging waits for its moment is not in the build'],
   },
   {
-    id: 'patch-root',
-    guard: 'The tree’s own directory was, until the change, as it was sealed',
-    without: 'the look at the root before the change',
+    id: 'patch-look-old',
+    guard: 'What was seen of cold is believed for a few seconds only: it is looked at again before it is changed',
+    without: 'the age of what was seen',
+    file: GLANCE,
+    find: 'return this.#clock.monotonic() - this.#sinceMs <= FRESH_MS',
+    replace: 'return true',
+    test: [WAITS, 'C13: what is done to cold while the staging waits for its moment is not in the build'],
+  },
+  {
+    id: 'patch-look-after',
+    guard: 'After bytes that were long on their way, all that was kept is looked over once more',
+    without: 'the answer of that look',
     file: PATCH,
-    find: 'if (!isRootUnchanged(this.#tree, this.#world.record)) return null',
+    find: 'if (drifted.length > 0) throw new NotAsSealed()',
     replace: '',
-    test: [RECORD, 'C13: what was added to the root of cold is not in the next build that is staged there'],
+    test: [WAITS, 'C13: what is done to cold while its bytes are fetched is not in the build'],
+  },
+  {
+    id: 'patch-idle-again',
+    guard: 'After a wait cold is looked through for its users again, just before it is changed',
+    without: 'that second look for users',
+    file: PATCH,
+    find: '    await this.#needIdle()\n',
+    replace: '',
+    test: [WAITS, 'F17: a process that comes to use cold while the staging waits for its moment stops it'],
   },
   {
     id: 'sweep-root',
     guard: 'A sweep looks at the tree’s own directory too',
     without: 'the look at the root in a sweep',
-    file: 'puller/shell/glance.ts',
+    file: GLANCE,
     find: 'if (!isRootUnchanged(tree, record)) return null',
     replace: '',
     test: [RECORD, 'C13: what was added to the root of cold is not there any more after a sweep'],

@@ -16,20 +16,26 @@ export const SOURCE = {
   ...{ 'touched/page': 'page one', 'touched/same': 'the same', 'lone/file': 'lone', top: 'top' },
 }
 
-/** Forwards to a store, and keeps the names of what was read. */
-export function counted(store: BuildStore): { readonly store: BuildStore; readonly read: string[] } {
+/** Forwards to a store, and keeps the names of what was read, and of what object which bytes. */
+export function counted(store: BuildStore): {
+  readonly store: BuildStore
+  readonly read: string[]
+  readonly ranges: { readonly name: string; readonly start: number; readonly end: number }[]
+} {
   const read: string[] = []
+  const ranges: { name: string; start: number; end: number }[] = []
   const counting: BuildStore = {
     find: (name, signal) => store.find(name, signal),
     read: (name, options, signal) => {
       read.push(name)
+      ranges.push({ name, ...(options.range ?? { start: 0, end: Number.POSITIVE_INFINITY }) })
       return store.read(name, options, signal)
     },
     create: (name, body, signal) => store.create(name, body, signal),
     list: (prefix, signal) => store.list(prefix, signal),
     remove: (name, signal) => store.remove(name, signal),
   }
-  return { store: counting, read }
+  return { store: counting, read, ranges }
 }
 
 export interface Scene {
@@ -49,14 +55,18 @@ export interface Scene {
   swap(): Promise<void>
 }
 
-/** Build two runs in hot, and one lies in cold, armed. @param edit what two has besides another page */
-export async function scene(t: TestContext, edit: (dir: string) => void = () => undefined): Promise<Scene> {
+/** Build two runs in hot, and one lies in cold, armed. @param edit what two has besides another page @param world of the node, around the store */
+export async function scene(
+  t: TestContext,
+  edit: (dir: string) => void = () => undefined,
+  world: (store: BuildStore) => Parameters<typeof testNode>[1] = (store) => ({ store }),
+): Promise<Scene> {
   const shop = await testStore(t)
   const dir = await tmp(t, 'source')
   putFiles(dir, SOURCE)
   const builds: TestBuild[] = []
   const { store, read } = counted(shop.store)
-  const node = await testNode(t, { store })
+  const node = await testNode(t, world(store))
   const coldTree = async () => (await node.trees.survey()).coldTree
   const last = (before = 0) => builds.at(-1 - before) ?? assert.fail('there are not so many builds')
   const publish = async (running: readonly TestBuild[] = builds.slice(-2)) => {

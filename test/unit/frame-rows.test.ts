@@ -1,9 +1,9 @@
-// Owns the proof of which files begin in which frame, against a slow reading of the same manifest.
+// Owns the proof of which files begin in which frame, and of where an artifact is cut, against a slow reading of the same manifest.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { encodeManifest, type Manifest } from '#fleet/manifest.ts'
 import { readManifest } from '#fleet/manifest-table.ts'
-import { frameRows } from '#puller/shell/frame-rows.ts'
+import { frameRows, stretches } from '#puller/shell/frame-rows.ts'
 import { type Made, manifestOf } from '#test/support/manifests.ts'
 import { fc } from '#test/support/properties.ts'
 
@@ -64,6 +64,44 @@ test('each wanted file with bytes begins in one frame and reaches to its last by
             return ends.findIndex((end) => lastByte < end)
           })
           assert.equal(byFrame.reachOf(index), Math.max(-1, ...lasts))
+        }
+      },
+    ),
+    { numRuns: 200 },
+  )
+})
+
+test('an artifact is cut where no wanted file crosses, in pieces as small as was asked for, and all that is wanted is in one of them', () => {
+  fc.assert(
+    fc.property(
+      fc.array(made, { minLength: 1, maxLength: 15 }),
+      fc.array(fc.nat(9_000_000), { maxLength: 12 }),
+      fc.infiniteStream(fc.boolean()),
+      fc.integer({ min: 1, max: 6 }),
+      (list, cuts, isWanted, leastBytes) => {
+        const manifest = recut(manifestOf(Object.fromEntries(list.map((one, at) => [`f${at}`, one]))), cuts)
+        const columns = readManifest(encodeManifest(manifest))?.columns
+        assert.ok(columns !== undefined)
+        const wanted = Uint8Array.from(manifest.entries, () => (isWanted.next().value ? 1 : 0))
+        const byFrame = frameRows(columns, manifest.frames, wanted)
+        const cut = stretches(manifest.frames, byFrame, leastBytes)
+        // Each frame has one byte in these manifests: places in the artifact are numbers of frames.
+        const homeOf = (frame: number) => cut.findIndex(({ start, end }) => start <= frame && frame < end)
+        for (const [at, { first, start, end }] of cut.entries()) {
+          assert.equal(first, start)
+          assert.ok(end > start && start >= (cut[at - 1]?.end ?? 0))
+        }
+        const crossed = new Set<number>()
+        for (const [frame] of manifest.frames.entries()) {
+          const reach = byFrame.reachOf(frame)
+          if (reach < 0) continue
+          assert.ok(homeOf(frame) >= 0 && homeOf(frame) === homeOf(reach), 'a file lies in one piece')
+          for (let before = frame; before < reach; before += 1) crossed.add(before)
+        }
+        for (const { start, end } of cut) {
+          for (let last = start + leastBytes - 1; last < end - 1; last += 1) {
+            assert.ok(crossed.has(last), 'a piece goes on only as long as a file crosses its end')
+          }
         }
       },
     ),

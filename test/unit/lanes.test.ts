@@ -1,8 +1,9 @@
-// Owns the proof of lanes: work waits its turn, what comes out wrong is told, and so is what failed.
+// Owns the proof of lanes: work waits its turn, what comes out wrong is told, and so is what failed; and nothing goes on when all has ended.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
-import { Lanes } from '#puller/shell/lanes.ts'
+import { allEnded } from '#puller/shell/all-ended.ts'
+import { Lanes, sideBySide } from '#puller/shell/lanes.ts'
 import { fc } from '#test/support/properties.ts'
 
 test('never more waits at a thread than was allowed, and all that came out wrong is told', async () => {
@@ -85,4 +86,38 @@ test('what failed first is told by the next call and at the end, and nothing is 
     Promise.reject(new Error('only')).finally(() => setImmediate()),
   )
   await assert.rejects(one.settled(), /only/)
+})
+
+test('when one of those side by side fails the others are told, and the reason comes once all have ended', async () => {
+  const ended: number[] = []
+  const lane = async (index: number, signal: AbortSignal) => {
+    if (index === 1) throw new Error('the one')
+    await new Promise((resolve) => signal.addEventListener('abort', resolve))
+    await setImmediate()
+    ended.push(index)
+    throw new Error('stopped by the signal')
+  }
+  await assert.rejects(sideBySide(3, new AbortController().signal, lane), /the one/)
+  assert.deepEqual(ended, [0, 2])
+})
+
+test('whoever calls off those side by side is told the reason of that, not what it led to', async () => {
+  const off = new AbortController()
+  const lane = async (_: number, signal: AbortSignal) => {
+    off.abort(new Error('called off'))
+    assert.ok(signal.aborted)
+    throw new Error('what it led to')
+  }
+  await assert.rejects(sideBySide(2, off.signal, lane), /called off/)
+})
+
+test('waiting for all that goes on at once goes on to the last of it, also when the first has failed', async () => {
+  let last = false
+  const late = async () => {
+    for (let turn = 0; turn < 5; turn += 1) await setImmediate()
+    last = true
+  }
+  await assert.rejects(allEnded([Promise.reject(new Error('failed')), late()]), /failed/)
+  assert.ok(last)
+  assert.deepEqual(await allEnded([Promise.resolve(1), 'two', Promise.resolve([3])]), [1, 'two', [3]])
 })

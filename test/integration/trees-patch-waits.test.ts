@@ -1,0 +1,93 @@
+// Owns the proof that what was seen of a cold tree is not believed for long: while a staging waits for bytes, anything can be done to it.
+import assert from 'node:assert/strict'
+import { rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { systemClock } from '#adapters/runtime/clock.ts'
+import type { BuildStore } from '#fleet/ports.ts'
+import { bystander } from '#test/support/child.ts'
+import { becomes, type Scene, scene, spoil } from '#test/support/patch-scene.ts'
+import { failsWithHotUnchanged, putFiles } from '#test/support/tree-node.ts'
+import { QUICK } from '#test/support/tree-options.ts'
+
+/** Longer than any look is believed. */
+const LONG_MS = 60_000
+
+/** A node whose store takes its time: what happens meanwhile is done at the first question about an artifact, or at the first read of one. */
+async function waiting(
+  t: TestContext,
+  when: 'find' | 'read',
+): Promise<Scene & { meanwhile: (deed: () => unknown) => void }> {
+  let aheadMs = 0
+  let deed: (() => unknown) | null = null
+  const pass = async (at: typeof when, name: string) => {
+    if (at !== when || !name.includes('artifact') || deed === null) return
+    const now = deed
+    deed = null
+    aheadMs += LONG_MS
+    await now()
+  }
+  const slow = (store: BuildStore): BuildStore => ({
+    find: async (name, signal) => {
+      await pass('find', name)
+      return await store.find(name, signal)
+    },
+    read: async function* (name, options, signal) {
+      await pass('read', name)
+      yield* store.read(name, options, signal)
+    },
+    create: (name, body, signal) => store.create(name, body, signal),
+    list: (prefix, signal) => store.list(prefix, signal),
+    remove: (name, signal) => store.remove(name, signal),
+  })
+  const it = await scene(t, undefined, (store) => ({
+    store: slow(store),
+    clock: { ...systemClock, monotonic: () => systemClock.monotonic() + aheadMs },
+    options: { fetch: { ...QUICK.fetch, stallSeconds: 10 * LONG_MS } },
+  }))
+  const meanwhile = (now: () => unknown) => {
+    deed = now
+  }
+  return { ...it, meanwhile }
+}
+
+test('C13: what is done to cold while the staging waits for its moment is not in the build', async (t: TestContext) => {
+  const it = await waiting(t, 'find')
+  const cold = await it.cold()
+  const DEEDS: readonly (() => void)[] = [
+    () => writeFileSync(join(cold, 'touched/added'), 'added'),
+    () => writeFileSync(join(cold, 'added'), 'added'),
+    () => spoil(join(cold, 'kept/dir-1/file-1')),
+    () => rmSync(join(cold, 'touched'), { recursive: true }),
+  ]
+  for (const [turn, deed] of DEEDS.entries()) {
+    putFiles(it.dir, { 'touched/page': `page of turn ${turn}` })
+    const build = await it.publish([])
+    it.meanwhile(deed)
+    await becomes(it.node, build)
+  }
+})
+
+test('C13: what is done to cold while its bytes are fetched is not in the build', async (t: TestContext) => {
+  const it = await waiting(t, 'read')
+  const cold = await it.cold()
+  for (const [turn, path] of ['kept/dir-1/file-1', 'lone/file'].entries()) {
+    putFiles(it.dir, { 'touched/page': `page of turn ${turn}` })
+    const build = await it.publish([])
+    it.meanwhile(() => spoil(join(cold, path)))
+    await becomes(it.node, build)
+  }
+})
+
+test('F17: a process that comes to use cold while the staging waits for its moment stops it', async (t: TestContext) => {
+  const it = await waiting(t, 'find')
+  const cold = await it.cold()
+  putFiles(it.dir, { 'touched/page': 'page three' })
+  const build = await it.publish([])
+  it.meanwhile(() => bystander(t, ['sleep', '600'], { cwd: join(cold, 'kept') }))
+  const tree = cold.endsWith('/a') ? 'a' : 'b'
+  const before = it.node.linesOf(tree)
+  const message = await failsWithHotUnchanged(it.node, 'COLD_BUSY', () => it.node.stage(build))
+  assert.match(message, /busy: pid \d+ \(sleep\)/)
+  assert.deepEqual(it.node.linesOf(tree), before, 'nothing was changed')
+})
