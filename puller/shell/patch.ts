@@ -88,7 +88,7 @@ export class Patch {
     const ordered = { app: this.#ground.app, build: job.order.build }
     if (supply.delta === null) this.#columnsOfHot()
     const [columns, seen] = await allEnded([
-      workers.call(1, 'readColumns', [wanted.bytes, ordered]),
+      workers.call(0, 'readColumns', [wanted.bytes, ordered]),
       lookout.seen(),
       this.#needIdle(),
     ])
