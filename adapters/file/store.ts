@@ -111,12 +111,27 @@ async function* pieces(
   }
 }
 
+/** The body in pieces of at least `PIECE_BYTES`, but for the last: a write for each small frame of an artifact would cost more than its bytes. */
+async function* gathered(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let parts: Uint8Array[] = []
+  let bytes = 0
+  for await (const part of body) {
+    parts.push(part)
+    bytes += part.byteLength
+    if (bytes < PIECE_BYTES) continue
+    yield Buffer.concat(parts, bytes)
+    parts = []
+    bytes = 0
+  }
+  if (bytes > 0) yield Buffer.concat(parts, bytes)
+}
+
 async function writeDurably(path: string, body: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
   const file = await open(path, 'wx', 0o644)
   try {
-    for await (const part of body) {
+    for await (const piece of gathered(body)) {
       signal.throwIfAborted()
-      for (let at = 0; at < part.byteLength; ) at += (await file.write(part, at)).bytesWritten
+      for (let at = 0; at < piece.byteLength; ) at += (await file.write(piece, at)).bytesWritten
     }
     await file.sync()
   } finally {

@@ -7,9 +7,10 @@ import { isFleetError } from '#fleet/errors.ts'
 import { encodeManifest, objectsOf, preambleOf } from '#fleet/manifest.ts'
 import type { BuildStore } from '#fleet/ports.ts'
 import { type Hashed, provenPieces } from './content.ts'
-import { compressFrames, type RawFrame, zstdFrame } from './frames.ts'
+import { compressFrames, type RawFrame } from './frames.ts'
 import { narrowPieces } from './narrow.ts'
 import { type PublishedManifest, readManifest } from './read-manifest.ts'
+import { zstdFrame } from './zstd.ts'
 
 /** A delta that carried more than this part of the build's bytes would save nothing over ranges or the whole object. */
 const MOST_WORTH = 0.5
@@ -106,7 +107,7 @@ async function* encode(
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
   const rawHead = encodeHead(head)
-  const packedHead = await zstdFrame(rawHead)
+  const packedHead = zstdFrame(rawHead)
   yield encodeMarker(packedHead.byteLength, rawHead.byteLength)
   yield packedHead
   let place = { bytes: 0, rawBytes: 0 }

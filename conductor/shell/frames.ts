@@ -1,7 +1,6 @@
 // Owns the frames of an artifact: where they are cut, and compressing them in parallel and in order.
-import { promisify } from 'node:util'
-import { constants, zstdCompress } from 'node:zlib'
 import type { Frame } from '#fleet/manifest.ts'
+import { Compressors } from './compressors.ts'
 
 /** A file longer than this has frames of its own. */
 export const LARGE_BYTES = 128 * 1024
@@ -39,21 +38,18 @@ export interface RawFrame {
   readonly digest?: string
 }
 
-const compress = promisify(zstdCompress)
+/** Frames in work at once: so many that no thread waits for the next, few enough for the memory (each at most 1 MiB raw). */
+const AT_ONCE = 32
 
-/** One zstd frame: level 3, with the checksum that lets a node refuse flipped bits before it uses them. */
-export function zstdFrame(raw: Uint8Array): Promise<Uint8Array> {
-  return compress(raw, {
-    params: { [constants.ZSTD_c_compressionLevel]: 3, [constants.ZSTD_c_checksumFlag]: 1 },
-    pledgedSrcSize: raw.byteLength,
-  })
+interface InWork {
+  readonly digest?: string
+  readonly rawBytes: number
+  readonly packed: Promise<Uint8Array>
 }
 
-/** Frames in work at once: enough for the thread pool, few enough for the memory (each at most 1 MiB raw). */
-const AT_ONCE = 6
-
 /**
- * Compresses frames in parallel and yields them in order. Returns what the source returned.
+ * Compresses frames on several threads and yields them in order. Returns what the source returned.
+ * @param source whose raw bytes are handed over: nobody else may use them any more
  * @param onFrame told the place of each frame in the artifact, in order
  */
 export async function* compressFrames<result>(
@@ -61,25 +57,35 @@ export async function* compressFrames<result>(
   onFrame: (frame: Frame) => void,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array, result> {
-  const inWork: { readonly raw: RawFrame; readonly packed: Promise<Uint8Array> }[] = []
-  let next = source.next()
-  for (let offset = 0; ; ) {
-    while (inWork.length < AT_ONCE && !next.done) {
-      const packed = zstdFrame(next.value.raw)
-      // Whoever stops half-way leaves promises behind: their failures must not end the process.
-      packed.catch(() => undefined)
-      inWork.push({ raw: next.value, packed })
-      next = source.next()
-    }
-    const first = inWork.shift()
-    if (first === undefined) break
-    const bytes = await first.packed
-    signal.throwIfAborted()
-    const { raw, digest } = first.raw
-    const place = { offset, bytes: bytes.byteLength, rawBytes: raw.byteLength }
-    onFrame(digest === undefined ? place : { ...place, digest })
-    offset += bytes.byteLength
-    yield bytes
+  const compressors = new Compressors()
+  const begin = ({ raw, ...rest }: RawFrame): InWork => {
+    const work = { ...rest, rawBytes: raw.byteLength, packed: compressors.compress(alone(raw)) }
+    // Whoever stops half-way leaves promises behind: their failures must not end the process.
+    work.packed.catch(() => undefined)
+    return work
   }
-  return (next as IteratorReturnResult<result>).value
+  try {
+    const inWork: InWork[] = []
+    let next = source.next()
+    for (let offset = 0; ; ) {
+      for (; inWork.length < AT_ONCE && !next.done; next = source.next()) inWork.push(begin(next.value))
+      const first = inWork.shift()
+      if (first === undefined) return (next as IteratorReturnResult<result>).value
+      const { packed, ...facts } = first
+      const bytes = await packed
+      signal.throwIfAborted()
+      onFrame({ offset, bytes: bytes.byteLength, ...facts })
+      offset += bytes.byteLength
+      yield bytes
+    }
+  } finally {
+    await compressors.close()
+  }
+}
+
+/** In memory of its own, as only that can be handed to another thread. */
+function alone(raw: Uint8Array): Uint8Array<ArrayBuffer> {
+  const { buffer } = raw
+  const owns = buffer instanceof ArrayBuffer && buffer.byteLength === raw.byteLength
+  return owns ? (raw as Uint8Array<ArrayBuffer>) : new Uint8Array(raw)
 }

@@ -7,9 +7,9 @@ import type { BuildStore, Catalog, CatalogEntry, Clock } from '#fleet/ports.ts'
 import { restoreArtifact, uploadArtifact } from './artifact.ts'
 import { type Hashed, hashTree } from './content.ts'
 import { writeDeltas } from './delta.ts'
-import { zstdFrame } from './frames.ts'
 import { type PublishedManifest, readManifest } from './read-manifest.ts'
 import { scanTree } from './scan.ts'
+import { zstdFrame } from './zstd.ts'
 
 /** What to publish, and as what. */
 export interface PublishRequest {
@@ -177,7 +177,7 @@ async function upload(
   const bytes = encodeManifest(manifest)
   const published = { manifest, digest: digestOf(bytes) }
   await addDeltas(ports, request, published, tree, observe, signal)
-  const outcome = await store.create(objectsOf.manifest(build), one(await zstdFrame(bytes)), signal)
+  const outcome = await store.create(objectsOf.manifest(build), one(zstdFrame(bytes)), signal)
   if (outcome === 'created') return published
   // Somebody published the same id at the same time and was first: theirs is the build, if it is the same.
   const theirs = await findPublished(ports, request.app, build, tree.digest, signal)

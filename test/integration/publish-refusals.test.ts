@@ -84,7 +84,8 @@ for (const step of ['hashing', 'uploading'] as const) {
   test(`a file that changes while the build is ${step} is refused by name, and no build comes of it`, async (t) => {
     const dir = await source(t)
     const path = join(dir, 'zzz-last')
-    await writeFile(path, Buffer.alloc(3_000_000))
+    // More than is read ahead of the first frame that is told of.
+    await writeFile(path, Buffer.alloc(60_000_000))
     const at = publishing(await tmp(t, 'store'))
     let done = false
     const change = (progress: { step: string }) => {
