@@ -2,7 +2,7 @@
 import { constants, type ZstdOptions, zstdCompressSync } from 'node:zlib'
 
 /** Level 3, with the checksum that lets a node refuse flipped bits before it uses them. */
-function options(rawBytes: number): ZstdOptions {
+function options(rawBytes: number): ZstdOptions & { readonly chunkSize: number } {
   return {
     params: { [constants.ZSTD_c_compressionLevel]: 3, [constants.ZSTD_c_checksumFlag]: 1 },
     pledgedSrcSize: rawBytes,
@@ -11,11 +11,18 @@ function options(rawBytes: number): ZstdOptions {
   }
 }
 
+/** Frees memory at once that belongs to `bytes` alone: the collector would let hundreds of such buffers lie. */
+export function release({ buffer }: Uint8Array): void {
+  if (buffer instanceof ArrayBuffer) buffer.transfer(0)
+}
+
 /** One zstd frame. */
 export function zstdFrame(raw: Uint8Array): Uint8Array<ArrayBuffer> {
-  const packed = zstdCompressSync(raw, options(raw.byteLength))
+  const { chunkSize, ...rest } = options(raw.byteLength)
+  const packed = zstdCompressSync(raw, { ...rest, chunkSize })
   // In memory of its own, no larger than it is: it may wait for the store.
   const frame = new Uint8Array(packed.byteLength)
   frame.set(packed)
+  if (packed.buffer.byteLength === chunkSize) release(packed)
   return frame
 }
