@@ -1,7 +1,7 @@
 // Owns docs/performance.md, printed from the results that lie in bench/results.
 import { holds, type Promised, type Result } from '#bench/kit/result.ts'
 import { markdownTable, medianRows, plain } from '#bench/kit/table.ts'
-import { HOW, REASONS, TREES } from './prose.ts'
+import { HOW, REASONS, TREES, TRIED } from './prose.ts'
 
 export const PAGE = 'docs/performance.md'
 
@@ -24,6 +24,9 @@ export function performancePage(results: readonly Result[]): string {
     '',
     ...machineLines(results),
     ...results.flatMap(resultLines),
+    '## What was tried',
+    '',
+    TRIED,
   ]
   return `${lines.join('\n').trimEnd()}\n`
 }

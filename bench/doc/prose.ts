@@ -21,18 +21,41 @@ type (file, link, directory); at 20,000 a third of that and a file of 20 MB.`
 
 /** By the order of a promise: why it does not hold. Shown only where it does not. */
 export const REASONS: Readonly<Record<number, string>> = {
-  10: `where the time goes, by marks in the program over two runs of a fresh process on a tree of the same kind: asking for the delta, reading its
-head and splicing the new manifest 0.20 s; reading it into columns and looking for users of cold 0.08 s; the change itself 0.35 to 0.37 s, most of
-it the 100 MB file, which one thread copies, hashes and writes whole; \`syncfs\` 0.10 to 0.20 s with the look at all 63,000 paths beside it; facts
-of what changed 0.03 s. In a process that has done it before, the first two cost half. rsync's time has neither proof nor sync in it. The next
-things to take: hash that file by its pieces on both threads, look over while it is written, start its writing out early`,
-  20: `as above: rsync into cold does the same writing, without proof, record or sync`,
-  50: `small files share frames of about 100 KiB, so 1 % of the files brings 46 MB of frames to fetch, decompress and cut (0.9 s of the time), and two
-manifests are read and compared (0.3 s). It is the fallback: publish writes a delta for each build that a ring runs`,
-  61: `a profile of one of the two threads that write: making files 34 %, writing 26 %, SHA-256 13 %, decompressing 11 %, collecting garbage 9 % (that
-last is gone since buffers are let go of by hand). tar makes the same files without a digest of each, and decompresses in a process of its own. Ours
-is proven, durable, recorded and sealed by then`,
+  10: `both cores are busy nearly all of the time: 1.3 s of processor time in 0.8 s, in a process that has just started. By marks in the program:
+asking for the delta, reading its head and splicing the new manifest 0.17 s; until 0.45 s two threads start, read two manifests and look at all
+63,000 paths of cold, which alone costs 0.36 s of processor time; the change itself 0.20 s, as long as its 100 MB file takes: the content of an
+inode is never modified, so that file is copied, hashed and written whole, by one thread since SHA-256 goes from its first byte to its last;
+\`syncfs\` 0.13 s, the facts of what changed beside it; the seal 0.02 s. rsync's time has neither proof nor sync in it. A tenth of it is less than
+what the look at cold and that one file take together: it could be had by believing cold unseen and by patching the file in place`,
+  20: `as above: rsync into cold patches the large file where it lies, and without proof, record or sync`,
+  50: `small files share frames of about 100 KiB, so 1 % of the files brings 46 MB of frames in some 470 requests to fetch, decompress and cut, and two
+manifests are read and compared: 2.0 s of processor time, of the 2.5 s that two cores have meanwhile. It is the fallback: publish writes a delta
+for each build that a ring runs`,
+  61: `a profile of one of the two threads that write: making files 34 %, writing 26 %, SHA-256 13 %, decompressing 11 %. tar makes the same files
+without a digest of each, and decompresses in a process of its own. Ours is proven, durable, recorded and sealed by then`,
   90: `what is left above a waiting puller's 72 MiB are V8's pages of three threads (41), malloc's arena (10), the manifest with its columns (13) and
 frames on their way (12)`,
   91: `just started a puller has 72 MiB. What a large staging leaves is mostly not heap but pages of malloc that are not given back`,
 }
+
+/** What was done to make it fast, and what was tried without a gain. Milliseconds are medians of runs in turn on one machine. */
+export const TRIED = `What helped last (60,000 files, 1 GB):
+
+- The look at all of cold goes on while the manifest is on its way, and is believed for five seconds; facts of what changed are taken while the disk
+  writes; one thread reads both manifests, so that the second is read by warm code; manifests that the threads have read are not read again for the
+  pieces of large files: 1 % by delta 840 → 800 ms, by ranges 1,500 → 1,250 ms.
+- The first full staging reads the artifact on as many connections as there are threads, cut where no file crosses. Before, a large file kept its
+  thread busy, and the others waited behind it for a quarter of the time: 6,100 → 5,600 ms. Directories are made with their last mode: 100 ms less.
+- Publishing compresses on threads of its own: 18.8 → 10.2 s (\`docs/decisions/0025\`).
+
+What did not:
+
+- \`sync -f\` every 100, 400 or 1,000 ms while files are written, so that less is left for the end: 5,600 to 6,700 ms instead of 5,700. Both cores
+  are busy, and each commit of the journal stops whoever makes files.
+- Fewer, longer requests where frames are fetched by ranges (gaps of 192 or 512 KiB read over instead of 64): 1,250 and 1,320 ms instead of 1,260.
+- V8 without TurboFan in the staging process (the launcher does so for memory): no difference beyond the noise.
+- A process that has staged before, its threads ended since: 660 to 970 ms by delta, no better than one that has just started: it is the threads'
+  code that is cold.
+- Copying the unchanged parts of a large file in the kernel takes 30 ms for 100 MB, but its bytes are read for the digest anyway (75 ms), and both
+  at once would be two threads at one file of a build in a thousand.
+- \`lstat\` below the tree as working directory: 2.6 µs instead of 3.1 a path, but the working directory is one for all threads.`
