@@ -119,6 +119,8 @@ export interface Catalog {
 export interface ObjectFacts {
   readonly bytes: number
   readonly version: string
+  /** The store knows no ranges: each costs all of the object up to its end. */
+  readonly wholeOnly?: true
 }
 
 /** A part of an object, `end` not included. */

@@ -33,7 +33,9 @@ export function httpStore(base: string, { answerMs, stallMs }: StorePatience, cl
       answer.resume()
       if (answer.statusCode === 404 || answer.statusCode === 410) return null
       if (answer.statusCode !== 200) throw statusFault(answer, what(name), clock)
-      return { bytes: lengthOf(answer, what(name)), version: versionOf(answer) }
+      const facts = { bytes: lengthOf(answer, what(name)), version: versionOf(answer) }
+      // Who knows ranges says so (RFC 9110, 14.3); who does not may all the same, and is not put to the test with a large object.
+      return answer.headers['accept-ranges'] === 'bytes' ? facts : { ...facts, wholeOnly: true }
     },
     async *read(name, { range, version }, signal) {
       const headers: Record<string, string> = {}

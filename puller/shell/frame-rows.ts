@@ -40,11 +40,8 @@ export interface Stretch {
   readonly end: number
 }
 
-/** A stretch ends once it holds so much: enough that a request costs nothing beside it, little enough that all threads end at the same time. */
-const STRETCH_BYTES = 8 * 1024 * 1024
-
-/** Cuts the artifact where no wanted file crosses. Stretches without any wanted file are left out. */
-export function stretches(frames: readonly Frame[], byFrame: FrameRows, leastBytes = STRETCH_BYTES): Stretch[] {
+/** Cuts the artifact where no wanted file crosses. Stretches without any wanted file are left out. @param leastBytes of a stretch, but for the last */
+export function stretches(frames: readonly Frame[], byFrame: FrameRows, leastBytes: number): Stretch[] {
   const cut: Stretch[] = []
   let first = 0
   let reach = -1

@@ -6,7 +6,7 @@ import { objectsOf } from '#fleet/manifest.ts'
 import { CHARS, type Columns, Rows } from '#fleet/manifest-columns.ts'
 import type { TreeDiff } from '#fleet/tree-diff.ts'
 import { allEnded } from './all-ended.ts'
-import { artifactVersion, type Bringing, type Source } from './bring.ts'
+import { artifactFacts, type Bringing, type Source } from './bring.ts'
 import { ChunksKept, type ReadBuild } from './chunked.ts'
 import * as disk from './disk.ts'
 import { cutFrames, type Downloads } from './fetch.ts'
@@ -43,6 +43,8 @@ export interface Installed {
 }
 
 const COPIED_AT_ONCE = 128
+/** What is read by one request: enough that it costs nothing beside it, little enough that all threads end at the same time. */
+const STRETCH_BYTES = 8 * 1024 * 1024
 /** Frames that may wait at a thread: enough that it never waits for the store's next bytes. */
 const QUEUED = 4
 
@@ -146,11 +148,11 @@ export class Install {
     const wanted = new Uint8Array(columns.count)
     for (const row of rows) wanted[row] = 1
     const byFrame = frameRows(columns, frames, wanted)
-    const version = await artifactVersion(this.#bringingOf([]))
+    const { version, wholeOnly } = await artifactFacts(this.#bringingOf([]))
     // What the manifest left behind would lie there for as long as the artifact streams by.
     collectLitter()
     const lanes = new Lanes<number>(workers.count, QUEUED)
-    const waiting = stretches(frames, byFrame).values()
+    const waiting = stretches(frames, byFrame, wholeOnly ? Number.POSITIVE_INFINITY : STRETCH_BYTES).values()
     const name = objectsOf.artifact(build)
     let doneBytes = 0
     await sideBySide(workers.count, job.signal, async (thread, signal) => {

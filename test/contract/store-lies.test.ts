@@ -104,9 +104,11 @@ test('B11: a body that came compressed on the way is refused', async (t) => {
   await assert.rejects(read(store), (error) => isFleetError(error, 'STORE_BAD_ANSWER'))
 })
 
-test('a web server that knows no ranges still gives the range that was asked for', async (t) => {
+test('a web server that knows no ranges is told by its answers, and still gives the range that was asked for', async (t) => {
   const { server, store } = await start(t, 'http')
+  assert.equal((await store.find(NAME, signal))?.wholeOnly, undefined)
   server.lie({ kind: 'no ranges' })
+  assert.equal((await store.find(NAME, signal))?.wholeOnly, true)
   assert.ok((await read(store)).equals(BYTES.subarray(10, 200_000)))
 })
 

@@ -30,7 +30,7 @@ export type Lie =
   | { readonly kind: 'redirect'; readonly location: string }
   /** Another ETag with every answer, as if the object were replaced all the time. */
   | { readonly kind: 'changing' }
-  /** Sends the whole object whatever range was asked for. */
+  /** Sends the whole object whatever range was asked for, and never said that it knows ranges. */
   | { readonly kind: 'no ranges' }
   /** Says that the body is gzip. */
   | { readonly kind: 'encoded' }
@@ -114,6 +114,7 @@ async function serve(
   answer.writeHead(range === null ? 200 : 206, {
     etag,
     'content-length': end - start,
+    ...(lie?.kind !== 'no ranges' && { 'accept-ranges': 'bytes' }),
     ...(range !== null && { 'content-range': `bytes ${start}-${end - 1}/${facts.size}` }),
     ...(lie?.kind === 'encoded' && { 'content-encoding': 'gzip' }),
   })
