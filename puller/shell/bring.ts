@@ -3,6 +3,7 @@ import { FleetError } from '#fleet/errors.ts'
 import { type FetchPlan, fetchPlan, type Segment } from '#fleet/fetch-plan.ts'
 import type { KeptRange } from '#fleet/kept-chunks.ts'
 import { type Manifest, objectsOf } from '#fleet/manifest.ts'
+import type { ObjectFacts } from '#fleet/ports.ts'
 import type { CopySource } from '#fleet/stage-plan.ts'
 import type { StageProgress } from '../core/trees.ts'
 import { printable } from './directories.ts'
@@ -89,7 +90,7 @@ export async function fetchFiles(
   const plan = planFor(manifest, entries, kept)
   const wrong = await assembleFiles(bringing, kept, place)
   if (plan.chains.length === 0 && wrong.length === 0) return 'ranges'
-  const version = await artifactVersion(bringing)
+  const { version } = await artifactFacts(bringing)
   wrong.push(...(await fetchChains(bringing, { plan, kept, version, place, doneBytes: 0 })))
   if (wrong.length > 0) {
     // Now without what was kept: that may be what was wrong.
@@ -127,7 +128,7 @@ export function orderWithKept(bringing: Bringing, entry: number, ranges: readonl
 }
 
 /** @throws FleetError `STORE_MISSING` · `DIGEST_MISMATCH` when the object has another length than the manifest says */
-export async function artifactVersion({ manifest, downloads, signal }: Bringing): Promise<string> {
+export async function artifactFacts({ manifest, downloads, signal }: Bringing): Promise<ObjectFacts> {
   const name = objectsOf.artifact(manifest.build)
   const facts = await downloads.find(name, signal)
   if (facts === null) {
@@ -139,7 +140,7 @@ export async function artifactVersion({ manifest, downloads, signal }: Bringing)
       `the artifact of ${manifest.build} has ${facts.bytes} bytes, the manifest says ${manifest.artifact.bytes}; hot still runs`,
     )
   }
-  return facts.version
+  return facts
 }
 
 function mismatch(manifest: Source, wrong: readonly WrongFile[]): FleetError {

@@ -2,7 +2,7 @@
 import { backoffMs } from '#fleet/backoff.ts'
 import { FleetError, isFleetError } from '#fleet/errors.ts'
 import type { Frame } from '#fleet/manifest.ts'
-import type { BuildStore, ByteRange, Clock, Logger } from '#fleet/ports.ts'
+import type { BuildStore, ByteRange, Clock, Logger, ObjectFacts } from '#fleet/ports.ts'
 import { discard } from './discard.ts'
 
 export interface FetchOptions {
@@ -97,7 +97,7 @@ export class Downloads {
    * Facts of an object; asked again a few times while the store refuses or fails. A store that is mute counts as stalled, and whoever watches
    * must hear of it within a stall or two: that is not asked again here, but by whoever retries the whole staging.
    */
-  async find(name: string, signal: AbortSignal): Promise<{ bytes: number; version: string } | null> {
+  async find(name: string, signal: AbortSignal): Promise<ObjectFacts | null> {
     for (let round = 1; ; round += 1) {
       const stop = new AbortController()
       try {

@@ -6,7 +6,7 @@ import { objectsOf } from '#fleet/manifest.ts'
 import { CHARS, type Columns, Rows } from '#fleet/manifest-columns.ts'
 import type { TreeDiff } from '#fleet/tree-diff.ts'
 import { allEnded } from './all-ended.ts'
-import { artifactVersion, type Bringing, type Source } from './bring.ts'
+import { artifactFacts, type Bringing, type Source } from './bring.ts'
 import { ChunksKept, type ReadBuild } from './chunked.ts'
 import * as disk from './disk.ts'
 import { cutFrames, type Downloads } from './fetch.ts'
@@ -139,6 +139,7 @@ export class Install {
   /**
    * Reads all of the artifact, on as many connections as there are threads. The frames of one file must reach one thread, in order: a stretch
    * that no file leaves goes to the thread whose connection is free, so that a large file keeps one of them busy and the others go on.
+   * A store that would send the artifact from its beginning for each stretch is asked once, for all of it.
    */
   async #stream(rows: readonly number[]): Promise<{ wrong: readonly number[]; how: 'whole' }> {
     const { workers, downloads, columns, job } = this.#world
@@ -146,11 +147,11 @@ export class Install {
     const wanted = new Uint8Array(columns.count)
     for (const row of rows) wanted[row] = 1
     const byFrame = frameRows(columns, frames, wanted)
-    const version = await artifactVersion(this.#bringingOf([]))
+    const { version, wholeOnly } = await artifactFacts(this.#bringingOf([]))
     // What the manifest left behind would lie there for as long as the artifact streams by.
     collectLitter()
     const lanes = new Lanes<number>(workers.count, QUEUED)
-    const waiting = stretches(frames, byFrame).values()
+    const waiting = stretches(frames, byFrame, wholeOnly === true ? Number.POSITIVE_INFINITY : undefined).values()
     const name = objectsOf.artifact(build)
     let doneBytes = 0
     await sideBySide(workers.count, job.signal, async (thread, signal) => {

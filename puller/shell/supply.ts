@@ -4,7 +4,7 @@ import { isFleetError } from '#fleet/errors.ts'
 import { objectsOf } from '#fleet/manifest.ts'
 import type { ObjectFacts } from '#fleet/ports.ts'
 import type { TreeDiff } from '#fleet/tree-diff.ts'
-import { artifactVersion, type Bringing, fetchFiles } from './bring.ts'
+import { artifactFacts, type Bringing, fetchFiles } from './bring.ts'
 import { type DeltaBase, DeltaSource } from './delta-source.ts'
 import type { Downloads } from './fetch.ts'
 import type { Ground } from './ground.ts'
@@ -56,7 +56,7 @@ export class Supply {
   /** Proves that there is something to fetch from, before the tree is touched. @throws FleetError `STORE_*` · `DIGEST_MISMATCH` */
   async prove(bringing: Bringing): Promise<void> {
     if (this.#delta === null) await this.#openDelta(bringing.signal)
-    if (this.#delta === null) await artifactVersion(bringing)
+    if (this.#delta === null) await artifactFacts(bringing)
   }
 
   /** Brings the entries in. @returns how; `delta` when nothing else was needed */
