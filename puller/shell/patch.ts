@@ -160,7 +160,8 @@ export class Patch {
       syncTree(layout, job.cold),
       recordTouched(world, record, changed),
     ])
-    if (drifted.length > 0 || (keepsRoot && !isRootUnchanged(this.#tree, record))) throw new NotAsSealed()
+    if (drifted.length > 0) throw new NotAsSealed()
+    if (keepsRoot && !isRootUnchanged(this.#tree, record)) throw new NotAsSealed()
   }
 
   /** From cold to the ordered build: by way of hot and the delta that begins there, by a delta from cold itself, or by comparing manifests. */
