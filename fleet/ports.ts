@@ -119,8 +119,8 @@ export interface Catalog {
 export interface ObjectFacts {
   readonly bytes: number
   readonly version: string
-  /** The store knows no ranges: each costs all of the object up to its end. */
-  readonly wholeOnly?: true
+  /** Each read sends all of the object from its beginning, whatever range is asked for: one request for all costs least. */
+  readonly wholeOnly?: boolean
 }
 
 /** A part of an object, `end` not included. */

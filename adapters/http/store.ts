@@ -16,6 +16,8 @@ export function httpStore(base: string, { answerMs, stallMs }: StorePatience, cl
   const agent = new scheme.Agent({ keepAlive: true, maxSockets: 8 })
   const urlOf = (name: string) => new URL(name.split('/').map(encodeURIComponent).join('/'), root)
   const what = (name: string) => `${name} of ${root.host}`
+  /** Whether the last range that was asked for was answered by that range; null when none was. */
+  let knowsRanges: boolean | null = null
 
   const ask = async (name: string, method: string, headers: Record<string, string>, signal: AbortSignal) => {
     // `identity`: bytes that somebody compressed on the way are not the bytes that were asked for (failures B11).
@@ -33,9 +35,8 @@ export function httpStore(base: string, { answerMs, stallMs }: StorePatience, cl
       answer.resume()
       if (answer.statusCode === 404 || answer.statusCode === 410) return null
       if (answer.statusCode !== 200) throw statusFault(answer, what(name), clock)
-      const facts = { bytes: lengthOf(answer, what(name)), version: versionOf(answer) }
-      // Who knows ranges says so (RFC 9110, 14.3); who does not may all the same, and is not put to the test with a large object.
-      return answer.headers['accept-ranges'] === 'bytes' ? facts : { ...facts, wholeOnly: true }
+      const wholeOnly = !(knowsRanges ?? answer.headers['accept-ranges'] === 'bytes')
+      return { bytes: lengthOf(answer, what(name)), version: versionOf(answer), ...(wholeOnly && { wholeOnly }) }
     },
     async *read(name, { range, version }, signal) {
       const headers: Record<string, string> = {}
@@ -52,6 +53,7 @@ export function httpStore(base: string, { answerMs, stallMs }: StorePatience, cl
         answer.destroy()
         throw error
       }
+      if (range !== undefined) knowsRanges = answer.statusCode === 206
       const bytes = lengthOf(answer, what(name))
       const body = readBody(answer, { bytes, stallMs, what: what(name) }, signal)
       if (range === undefined || answer.statusCode === 206) yield* body

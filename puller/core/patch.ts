@@ -45,6 +45,11 @@ export function touchedDirectories(columns: Columns, diff: TreeDiff): Row[] | nu
   return touched
 }
 
+/** Whether something comes into the tree's own directory, or goes out of it. */
+export function isRootTouched({ came, gone }: TreeDiff): boolean {
+  return [...came, ...gone].some(({ entry }) => parentOf(entry.path) === '')
+}
+
 const OWNER_ALL = 0o700
 
 function isClosed(mode: number): boolean {

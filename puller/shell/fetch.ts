@@ -28,6 +28,8 @@ export class Downloads {
   readonly #world: FetchWorld
   readonly #options: FetchOptions
   #freeAtMs = 0
+  /** Bodies that are being read at once: they share the line, and the rate that is expected of it. */
+  #reading = 0
   /** Bytes that came from the store, those that had to be thrown away included. */
   fetchedBytes = 0
 
@@ -73,9 +75,7 @@ export class Downloads {
 
   /** A stall that brought a few bytes is no progress: it would go on like that for ever. */
   #isFruitful(error: unknown, bytes: number): boolean {
-    const least = isFleetError(error, 'STORE_STALLED')
-      ? this.#options.minBytesPerSecond * this.#options.stallSeconds
-      : 1
+    const least = isFleetError(error, 'STORE_STALLED') ? this.#leastBytesPerSecond * this.#options.stallSeconds : 1
     return bytes >= least
   }
 
@@ -114,6 +114,10 @@ export class Downloads {
     }
   }
 
+  get #leastBytesPerSecond(): number {
+    return this.#options.minBytesPerSecond / Math.max(1, this.#reading)
+  }
+
   async *#watched(name: string, range: ByteRange, version: string, signal: AbortSignal): AsyncGenerator<Uint8Array> {
     const stallMs = this.#options.stallSeconds * 1_000
     const { clock, store } = this.#world
@@ -136,6 +140,7 @@ export class Downloads {
     signal.addEventListener('abort', onAbort, { once: true })
     const late = Promise.race([watch(), aborted.promise])
     late.catch(() => undefined)
+    this.#reading += 1
     try {
       signal.throwIfAborted()
       for (;;) {
@@ -149,13 +154,14 @@ export class Downloads {
         if (next.done) return
         bytes += next.value.byteLength
         if (waitedMs >= stallMs) {
-          if (bytes * 1_000 < this.#options.minBytesPerSecond * waitedMs) throw stalled(name, bytes, waitedMs)
+          if (bytes * 1_000 < this.#leastBytesPerSecond * waitedMs) throw stalled(name, bytes, waitedMs)
           waitedMs = 0
           bytes = 0
         }
         yield next.value
       }
     } finally {
+      this.#reading -= 1
       signal.removeEventListener('abort', onAbort)
       stop.abort(SETTLED)
       // Not awaited: a body that never settles would hold us here for ever.

@@ -141,6 +141,7 @@ export class Install {
   /**
    * Reads all of the artifact, on as many connections as there are threads. The frames of one file must reach one thread, in order: a stretch
    * that no file leaves goes to the thread whose connection is free, so that a large file keeps one of them busy and the others go on.
+   * A store that would send the artifact from its beginning for each stretch is asked once, for all of it.
    */
   async #stream(rows: readonly number[]): Promise<{ wrong: readonly number[]; how: 'whole' }> {
     const { workers, downloads, columns, job } = this.#world

@@ -6,14 +6,14 @@ import type { Columns } from '#fleet/manifest-columns.ts'
 import { Rows } from '#fleet/manifest-columns.ts'
 import { type StagePlan, stagePlan, type TreeView } from '#fleet/stage-plan.ts'
 import { composed, type TreeDiff } from '#fleet/tree-diff.ts'
-import { betweenHotAnd, touchedDirectories, viewOf } from '../core/patch.ts'
+import { betweenHotAnd, isRootTouched, touchedDirectories, viewOf } from '../core/patch.ts'
 import { allEnded } from './all-ended.ts'
 import { apply } from './apply.ts'
 import type { Bringing } from './bring.ts'
 import { ChunksKept } from './chunked.ts'
 import { keepDiff, keptDiff } from './diffs.ts'
 import type { Downloads } from './fetch.ts'
-import { inodesOfRecord, type Lookout, lookOver } from './glance.ts'
+import { inodesOfRecord, isRootUnchanged, type Lookout, lookOver } from './glance.ts'
 import type { Ground } from './ground.ts'
 import { needIdle } from './idle.ts'
 import type { LocalManifest } from './manifests.ts'
@@ -116,8 +116,9 @@ export class Patch {
       spread: this.#world.spread,
       onUnseal: this.#world.onUnseal,
     })
-    const changed = [...diff.came, ...touched]
-    await this.#settle(columns, record, changed)
+    // Where nothing of the tree's own directory changes, its row stays: what else is put there meanwhile must show.
+    const root = isRootTouched(diff) ? [rootRow(columns.count)] : []
+    await this.#settle(columns, record, [...diff.came, ...touched, ...root])
     this.#seal(diff, record)
     return {
       plan,
@@ -152,13 +153,15 @@ export class Patch {
     const { layout, clock } = this.#ground
     const skip = new Uint8Array(new SharedArrayBuffer(columns.count))
     for (const { row } of changed) skip[row] = 1
+    const keepsRoot = changed.every(({ row }) => row < columns.count)
     const world = { workers, tree: this.#tree, tmp: layout.tmp, clock }
     const [drifted] = await allEnded([
       lookout.isFresh ? [] : lookOver(workers, this.#tree, columns, record, skip),
       syncTree(layout, job.cold),
-      recordTouched(world, record, [...changed, rootRow(columns.count)]),
+      recordTouched(world, record, changed),
     ])
     if (drifted.length > 0) throw new NotAsSealed()
+    if (keepsRoot && !isRootUnchanged(this.#tree, record)) throw new NotAsSealed()
   }
 
   /** From cold to the ordered build: by way of hot and the delta that begins there, by a delta from cold itself, or by comparing manifests. */
@@ -176,6 +179,8 @@ export class Patch {
   #splice(diff: TreeDiff, rows: number): SealRecord {
     const { record: old } = this.#world
     const record = emptyRecord(rows + 1)
+    record.ino[rows] = old.ino.at(-1) ?? 0
+    record.ctimeMs[rows] = old.ctimeMs.at(-1) ?? 0
     for (const [from, to, count] of diff.kept) {
       record.ino.set(old.ino.subarray(from, from + count), to)
       record.ctimeMs.set(old.ctimeMs.subarray(from, from + count), to)

@@ -1,7 +1,7 @@
 // Owns filling an empty tree from columns: directories, links, copies out of hot and the files of whole frames, without an order for each
 // file. Runs in a worker; what threads share is on shared memory.
 import { createHash, type Hash, hash } from 'node:crypto'
-import { closeSync, fstatSync, readSync } from 'node:fs'
+import { closeSync, fstatSync, lstatSync, readSync } from 'node:fs'
 import { CHARS, type Columns, Rows } from '#fleet/manifest-columns.ts'
 import { decompressed } from './decompress.ts'
 import { Directories } from './directories.ts'
@@ -54,6 +54,8 @@ export class RowWriter {
       if (type[row] === CHARS.d) {
         const path = this.#directories.at(this.#rows.path(row))
         disk.mkdir('stage.mkdir', path, this.#isFinished(row) ? mode[row] : OWNER_ALL)
+        // A folder with setgid, or with an ACL for what is made in it, decides about the mode too.
+        if (this.#isFinished(row) && (lstatSync(path).mode & 0o7777) !== mode[row]) this.#setMode(row)
       }
       if (type[row] !== CHARS.l) continue
       const path = this.#directories.at(this.#rows.path(row))
@@ -70,18 +72,22 @@ export class RowWriter {
 
   /** Gives directories their mode and owner, deepest first. */
   finish(): void {
-    const { count, type, mode } = this.#columns
+    const { count, type } = this.#columns
     // A directory stands before what is in it: backwards, what is deepest comes first.
     for (let row = count - 1; row >= 0; row -= 1) {
       if (type[row] !== CHARS.d || this.#isFinished(row)) continue
       const path = this.#rows.path(row)
       if (this.#owner !== null) disk.chown('stage.dress', this.#directories.at(path), this.#owner)
-      const fd = this.#directories.pin(path)
-      try {
-        disk.chmod('stage.mode', `/proc/self/fd/${fd}`, mode[row] ?? 0)
-      } finally {
-        closeSync(fd)
-      }
+      this.#setMode(row)
+    }
+  }
+
+  #setMode(row: number): void {
+    const fd = this.#directories.pin(this.#rows.path(row))
+    try {
+      disk.chmod('stage.mode', `/proc/self/fd/${fd}`, this.#columns.mode[row] ?? 0)
+    } finally {
+      closeSync(fd)
     }
   }
 

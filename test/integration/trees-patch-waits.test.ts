@@ -79,6 +79,15 @@ test('C13: what is done to cold while its bytes are fetched is not in the build'
   }
 })
 
+test('C13: what is put into the tree itself while bytes of another directory are fetched is not in the build', async (t: TestContext) => {
+  const it = await waiting(t, 'read')
+  const cold = await it.cold()
+  putFiles(it.dir, { 'touched/page': 'page three' })
+  const build = await it.publish([])
+  it.meanwhile(() => writeFileSync(join(cold, 'added'), 'added'))
+  await becomes(it.node, build)
+})
+
 test('F17: a process that comes to use cold while the staging waits for its moment stops it', async (t: TestContext) => {
   const it = await waiting(t, 'find')
   const cold = await it.cold()
