@@ -147,7 +147,10 @@ export class Patch {
     await this.#needIdle()
   }
 
-  /** What was changed is durable and in the record. What was not is looked over once more if that took long. */
+  /**
+   * What was changed is durable and in the record. If that took long, what was not is looked over once more, and all is counted: what somebody put
+   * into a directory that changed as well would be in its new row.
+   */
   async #settle(columns: Columns, record: SealRecord, changed: readonly Touched[]): Promise<void> {
     const { workers, job, lookout } = this.#world
     const { layout, clock } = this.#ground
@@ -155,12 +158,15 @@ export class Patch {
     for (const { row } of changed) skip[row] = 1
     const keepsRoot = changed.every(({ row }) => row < columns.count)
     const world = { workers, tree: this.#tree, tmp: layout.tmp, clock }
-    const [drifted] = await allEnded([
-      lookout.isFresh ? [] : lookOver(workers, this.#tree, columns, record, skip),
+    const again = !lookout.isFresh
+    const [drifted, walked] = await allEnded([
+      again ? lookOver(workers, this.#tree, columns, record, skip) : [],
+      again ? workers.call(0, 'walk', [this.#tree]) : null,
       syncTree(layout, job.cold),
       recordTouched(world, record, changed),
     ])
     if (drifted.length > 0) throw new NotAsSealed()
+    if (walked !== null && walked.paths.length !== columns.count) throw new NotAsSealed()
     if (keepsRoot && !isRootUnchanged(this.#tree, record)) throw new NotAsSealed()
   }
 

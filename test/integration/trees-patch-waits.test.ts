@@ -71,12 +71,26 @@ test('C13: what is done to cold while the staging waits for its moment is not in
 test('C13: what is done to cold while its bytes are fetched is not in the build', async (t: TestContext) => {
   const it = await waiting(t, 'read')
   const cold = await it.cold()
-  for (const [turn, path] of ['kept/dir-1/file-1', 'lone/file'].entries()) {
+  const DEEDS: readonly (() => void)[] = [
+    () => spoil(join(cold, 'kept/dir-1/file-1')),
+    () => spoil(join(cold, 'lone/file')),
+    () => writeFileSync(join(cold, 'kept/dir-1/added'), 'added'),
+  ]
+  for (const [turn, deed] of DEEDS.entries()) {
     putFiles(it.dir, { 'touched/page': `page of turn ${turn}` })
     const build = await it.publish([])
-    it.meanwhile(() => spoil(join(cold, path)))
+    it.meanwhile(deed)
     await becomes(it.node, build)
   }
+})
+
+test('C13: what is put into a directory that changes while its bytes are fetched is not in the build', async (t: TestContext) => {
+  const it = await waiting(t, 'read')
+  const cold = await it.cold()
+  putFiles(it.dir, { 'touched/page': 'page three' })
+  const build = await it.publish([])
+  it.meanwhile(() => writeFileSync(join(cold, 'touched/added'), 'added'))
+  await becomes(it.node, build)
 })
 
 test('C13: what is put into the tree itself while bytes of another directory are fetched is not in the build', async (t: TestContext) => {

@@ -149,6 +149,15 @@ export const RECORDS: readonly Mutant[] = [
     test: [WAITS, 'C13: what is done to cold while its bytes are fetched is not in the build'],
   },
   {
+    id: 'patch-count-after',
+    guard: 'After bytes that were long on their way, a directory that changed holds what the build has and no more',
+    without: 'the count of all paths',
+    file: PATCH,
+    find: 'if (walked !== null && walked.paths.length !== columns.count) throw new NotAsSealed()',
+    replace: '',
+    test: [WAITS, 'C13: what is put into a directory that changes while its bytes are fetched is not in the build'],
+  },
+  {
     id: 'patch-idle-again',
     guard: 'After a wait cold is looked through for its users again, just before it is changed',
     without: 'that second look for users',
