@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { type FileHandle, link, mkdir, open, readdir, rmdir, stat, unlink } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
+import { inParts } from '#adapters/in-parts.ts'
 import { systemClock } from '#adapters/runtime/clock.ts'
 import { assert } from '#fleet/assert.ts'
 import { FleetError } from '#fleet/errors.ts'
@@ -111,25 +112,10 @@ async function* pieces(
   }
 }
 
-/** The body in pieces of at least `PIECE_BYTES`, but for the last: a write for each small frame of an artifact would cost more than its bytes. */
-async function* gathered(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  let parts: Uint8Array[] = []
-  let bytes = 0
-  for await (const part of body) {
-    parts.push(part)
-    bytes += part.byteLength
-    if (bytes < PIECE_BYTES) continue
-    yield Buffer.concat(parts, bytes)
-    parts = []
-    bytes = 0
-  }
-  if (bytes > 0) yield Buffer.concat(parts, bytes)
-}
-
 async function writeDurably(path: string, body: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
   const file = await open(path, 'wx', 0o644)
   try {
-    for await (const piece of gathered(body)) {
+    for await (const piece of inParts(body, PIECE_BYTES)) {
       signal.throwIfAborted()
       for (let at = 0; at < piece.byteLength; ) at += (await file.write(piece, at)).bytesWritten
     }

@@ -7,6 +7,7 @@ import {
   PutObjectCommand,
   UploadPartCommand,
 } from '@aws-sdk/client-s3'
+import { inParts } from '#adapters/in-parts.ts'
 import { FleetError } from '#fleet/errors.ts'
 import { ask, type Bucket, findObject } from './bucket.ts'
 import { isTaken } from './faults.ts'
@@ -27,7 +28,7 @@ export async function createObject(
   body: AsyncIterable<Uint8Array>,
   signal: AbortSignal,
 ): Promise<'created' | 'exists'> {
-  const parts = inParts(body)
+  const parts = inParts(body, PART_BYTES)
   try {
     const first = await parts.next()
     const second = await parts.next()
@@ -178,23 +179,4 @@ async function abandon(bucket: Bucket, name: string, UploadId: string): Promise<
   await ask(bucket, name, new AbortController().signal, 10_000, (abortSignal) =>
     bucket.client.send(command, { abortSignal }),
   ).catch(() => undefined)
-}
-
-/** A stream in parts of exactly `PART_BYTES`, the last one shorter. */
-async function* inParts(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  let held: Uint8Array[] = []
-  let bytes = 0
-  for await (const piece of body) {
-    for (let at = 0; at < piece.byteLength; ) {
-      const taken = piece.subarray(at, at + PART_BYTES - bytes)
-      held.push(taken)
-      bytes += taken.byteLength
-      at += taken.byteLength
-      if (bytes < PART_BYTES) continue
-      yield Buffer.concat(held, bytes)
-      held = []
-      bytes = 0
-    }
-  }
-  if (bytes > 0) yield Buffer.concat(held, bytes)
 }

@@ -5,14 +5,15 @@ export const HOW = `Every figure is of one run on one machine and worth somethin
 part. Raw samples, versions and facts of the machine are in \`bench/results\`.
 
 \`\`\`sh
-npm run bench                            # everything, about 20 minutes and 50 GB below --dir; wants a machine of its own
+npm run bench                            # everything, about 45 minutes and 50 GB below --dir; wants a machine of its own
 npm run bench -- full-20k change-20k     # some of it; the other results stay as they are
 npm run bench -- --quick                 # tiny sizes, one round: shows that it works
 npm run bench:doc                        # prints this page from bench/results
 \`\`\`
 
 \`.ci/components bench\` installs the others (apt: rsync, casync, Capistrano, ssh, git; into \`.cache\`: desync, Consul, and rsync 3.2.7,
-since the rsync 3.5 of Debian's security suite is several times slower and would flatter us).`
+since the rsync 3.5 of Debian's security suite is several times slower and would flatter us). The change of 60,000 files is measured with
+\`--without casync,desync\`: their trees would push the others' out of the page cache, which is to be warm.`
 
 export const TREES = `**The trees.** Files of log-normal sizes (most a few KiB, a few of megabytes, one large one), up to eight directories deep, 12 % of them
 incompressible (images, fonts), the rest text that zstd packs to about a third. **The 1 %** is drawn uniformly anew for each round: at

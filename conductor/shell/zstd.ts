@@ -18,11 +18,11 @@ export function release({ buffer }: Uint8Array): void {
 
 /** One zstd frame. */
 export function zstdFrame(raw: Uint8Array): Uint8Array<ArrayBuffer> {
-  const { chunkSize, ...rest } = options(raw.byteLength)
-  const packed = zstdCompressSync(raw, { ...rest, chunkSize })
+  const how = options(raw.byteLength)
+  const packed = zstdCompressSync(raw, how)
   // In memory of its own, no larger than it is: it may wait for the store.
   const frame = new Uint8Array(packed.byteLength)
   frame.set(packed)
-  if (packed.buffer.byteLength === chunkSize) release(packed)
+  if (packed.buffer.byteLength === how.chunkSize) release(packed)
   return frame
 }

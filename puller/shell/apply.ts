@@ -17,7 +17,7 @@ export interface Application {
   readonly bringing: Bringing
   readonly supply: Supply
   readonly cold: TreeName
-  /** Proves that nobody uses cold, at the last moment before it is written. */
+  /** Proves that nobody uses cold, before it is written; whoever proved it a few seconds ago need not do so again. */
   readonly needIdle: () => Promise<void>
   /** Everything is brought in beside the tree first, so that its seal is not given up for bytes that never come. */
   readonly aside: boolean

@@ -3,17 +3,12 @@
 import type { BuildId } from '#fleet/build.ts'
 import { type ChunkedTree, Chunks } from '#fleet/kept-chunks.ts'
 import type { Entry, Manifest } from '#fleet/manifest.ts'
-import { CHARS, type Columns, Rows } from '#fleet/manifest-columns.ts'
+import { CHARS, Rows } from '#fleet/manifest-columns.ts'
 import { readOutline } from '#fleet/manifest-table.ts'
 import type { Row } from '#fleet/tree-diff.ts'
 import type { KeptOf } from './bring.ts'
+import type { ReadBuild } from './hot-build.ts'
 import type { LocalManifest } from './manifests.ts'
-
-/** A build that lies on this node, as far as it was read. */
-export interface ReadBuild {
-  readonly manifest: LocalManifest
-  readonly columns: Columns
-}
 
 export interface ChunkSources {
   readonly hot: () => Promise<ReadBuild | null>

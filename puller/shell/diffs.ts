@@ -5,8 +5,8 @@ import type { Digest } from '#fleet/build.ts'
 import type { Columns } from '#fleet/manifest-columns.ts'
 import { decodeDiff, encodeDiff, inverse, type TreeDiff } from '#fleet/tree-diff.ts'
 import { readIfThere, replaceSoftly } from './durable.ts'
+import { type HotBuild, readHot } from './hot-build.ts'
 import type { Layout } from './layout.ts'
-import type { LocalManifest } from './manifests.ts'
 import type { Seal } from './seal.ts'
 import type { Workers } from './workers.ts'
 
@@ -36,12 +36,11 @@ export async function ensureDiff(
   layout: Layout,
   workers: Workers,
   cold: { readonly seal: Seal; readonly columns: Columns },
-  hot: { readonly seal: Seal; readonly local: () => LocalManifest | null },
+  hot: HotBuild,
 ): Promise<void> {
   if (keptDiff(layout, cold.seal.manifest, hot.seal.manifest) !== null) return
-  const local = hot.local()
-  const columns = local && (await workers.call(1, 'readColumns', [local.bytes, hot.seal]))
-  if (columns === null) return
+  const read = await readHot(workers, hot)
+  if (read === null) return
   const from = { digest: cold.seal.manifest, columns: cold.columns }
-  keepDiff(layout, await workers.call(1, 'diffOfColumns', [from, { digest: hot.seal.manifest, columns }]))
+  keepDiff(layout, await workers.call(1, 'diffOfColumns', [from, { digest: hot.seal.manifest, columns: read.columns }]))
 }

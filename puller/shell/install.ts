@@ -7,15 +7,15 @@ import { CHARS, type Columns, Rows } from '#fleet/manifest-columns.ts'
 import type { TreeDiff } from '#fleet/tree-diff.ts'
 import { allEnded } from './all-ended.ts'
 import { artifactFacts, type Bringing, type Source } from './bring.ts'
-import { ChunksKept, type ReadBuild } from './chunked.ts'
+import { ChunksKept } from './chunked.ts'
 import * as disk from './disk.ts'
 import { cutFrames, type Downloads } from './fetch.ts'
 import { frameRows, stretches } from './frame-rows.ts'
 import type { Ground } from './ground.ts'
+import { type HotBuild, readHot } from './hot-build.ts'
 import { Lanes, sideBySide } from './lanes.ts'
 import { collectLitter } from './litter.ts'
 import type { LocalManifest } from './manifests.ts'
-import type { HotBuild } from './patch.ts'
 import { checkRoom, roomFor } from './preflight.ts'
 import { recordAll } from './record.ts'
 import type { SealRecord } from './seal.ts'
@@ -113,17 +113,10 @@ export class Install {
     const { hot, supply, workers, wanted, columns } = this.#world
     if (hot === null) return null
     if (supply.diff?.from === hot.seal.manifest) return supply.diff
-    const old = await this.#readHot()
+    const old = await readHot(workers, hot)
     if (old === null) return null
     const from = { digest: hot.seal.manifest, columns: old.columns }
     return await workers.call(1, 'diffOfColumns', [from, { digest: wanted.digest, columns }])
-  }
-
-  async #readHot(): Promise<ReadBuild | null> {
-    const { hot, workers } = this.#world
-    const manifest = hot?.local() ?? null
-    const columns = manifest && hot && (await workers.call(1, 'readColumns', [manifest.bytes, hot.seal]))
-    return manifest && columns && { manifest, columns }
   }
 
   async #copy(rows: readonly number[]): Promise<readonly number[]> {
@@ -199,8 +192,8 @@ export class Install {
   }
 
   get #kept(): ChunksKept {
-    const { wanted } = this.#world
-    this.#chunks ??= new ChunksKept([], { hot: () => this.#readHot(), cold: null, wanted })
+    const { workers, hot, wanted } = this.#world
+    this.#chunks ??= new ChunksKept([], { hot: () => readHot(workers, hot), cold: null, wanted })
     return this.#chunks
   }
 }

@@ -2,8 +2,7 @@
 // rest, which is looked over meanwhile.
 import { isFleetError } from '#fleet/errors.ts'
 import type { Entry } from '#fleet/manifest.ts'
-import type { Columns } from '#fleet/manifest-columns.ts'
-import { Rows } from '#fleet/manifest-columns.ts'
+import { type Columns, Rows } from '#fleet/manifest-columns.ts'
 import { type StagePlan, stagePlan, type TreeView } from '#fleet/stage-plan.ts'
 import { composed, type TreeDiff } from '#fleet/tree-diff.ts'
 import { betweenHotAnd, isRootTouched, touchedDirectories, viewOf } from '../core/patch.ts'
@@ -15,6 +14,7 @@ import { keepDiff, keptDiff } from './diffs.ts'
 import type { Downloads } from './fetch.ts'
 import { inodesOfRecord, isRootUnchanged, type Lookout, lookOver } from './glance.ts'
 import type { Ground } from './ground.ts'
+import { type HotBuild, type ReadBuild, readHot } from './hot-build.ts'
 import { needIdle } from './idle.ts'
 import type { LocalManifest } from './manifests.ts'
 import { recordTouched, rootRow, type Touched } from './record.ts'
@@ -40,12 +40,6 @@ export interface PatchWorld {
   readonly lookout: Lookout
 }
 
-/** The build in hot; its manifest is read when it is asked for, null when this node has no copy. */
-export interface HotBuild {
-  readonly seal: Seal
-  readonly local: () => LocalManifest | null
-}
-
 export interface Patched {
   readonly plan: StagePlan
   readonly how: 'delta' | 'ranges' | 'whole'
@@ -61,7 +55,7 @@ export class Patch {
   readonly #tree: string
   /** From cold to hot, where that was kept. */
   #between: TreeDiff | null = null
-  #hotColumns: Promise<Columns | null> | null = null
+  #hotRead: Promise<ReadBuild | null> | null = null
 
   constructor(ground: Ground, world: PatchWorld) {
     this.#ground = ground
@@ -86,7 +80,7 @@ export class Patch {
   async #run(): Promise<Patched> {
     const { job, workers, wanted, supply, lookout } = this.#world
     const ordered = { app: this.#ground.app, build: job.order.build }
-    if (supply.delta === null) this.#columnsOfHot()
+    if (supply.delta === null) this.#readHot()
     const [columns, seen] = await allEnded([
       workers.call(0, 'readColumns', [wanted.bytes, ordered]),
       lookout.seen(),
@@ -205,33 +199,24 @@ export class Patch {
       // What it does not bring hot has at the same path.
       return new Map(files.flatMap(({ path, content }) => (brings.has(path) ? [] : [[content, path] as const])))
     }
-    const columns = await this.#columnsOfHot()
-    if (columns === null) return new Map()
-    return new Map(await workers.call(1, 'findContents', [columns, files.map(({ content }) => content)]))
+    const read = await this.#readHot()
+    if (read === null) return new Map()
+    return new Map(await workers.call(1, 'findContents', [read.columns, files.map(({ content }) => content)]))
   }
 
-  /** Asked for early where they will be wanted: then they are read while other things go on. */
-  #columnsOfHot(): Promise<Columns | null> {
-    this.#hotColumns ??= this.#readHot()
-    this.#hotColumns.catch(() => undefined)
-    return this.#hotColumns
-  }
-
-  async #readHot(): Promise<Columns | null> {
-    const { hot, workers } = this.#world
-    const local = hot?.local() ?? null
-    return local && hot && (await workers.call(1, 'readColumns', [local.bytes, hot.seal]))
+  /** Asked for early where it will be wanted: then it is read while other things go on. */
+  #readHot(): Promise<ReadBuild | null> {
+    this.#hotRead ??= readHot(this.#world.workers, this.#world.hot)
+    this.#hotRead.catch(() => undefined)
+    return this.#hotRead
   }
 
   #bringing(diff: TreeDiff, entries: readonly Entry[], view: TreeView, ofCold: Columns): Bringing {
-    const { job, workers, downloads, hot, before, wanted } = this.#world
+    const { job, workers, downloads, before, wanted } = this.#world
     const { layout } = this.#ground
     const cold = before()
     const kept = new ChunksKept(diff.gone, {
-      hot: async () => {
-        const [manifest, columns] = [hot?.local() ?? null, await this.#columnsOfHot()]
-        return manifest && columns && { manifest, columns }
-      },
+      hot: () => this.#readHot(),
       cold: cold && { manifest: cold, columns: ofCold },
       wanted,
     })

@@ -3,14 +3,10 @@ import assert from 'node:assert/strict'
 import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { systemClock } from '#adapters/runtime/clock.ts'
-import { openStore } from '#adapters/store.ts'
 import { isFleetError } from '#fleet/errors.ts'
 import { objectsOf } from '#fleet/manifest.ts'
 import type { BuildStore } from '#fleet/ports.ts'
-import { startLyingStore } from '#test/support/lying-store.ts'
 import { becomes, counted, flip, keepingTime, noise, spoil } from '#test/support/patch-scene.ts'
-import { recordedLog } from '#test/support/recorded-log.ts'
 import { tmp } from '#test/support/tmp.ts'
 import {
   failsWithHotUnchanged,
@@ -84,22 +80,6 @@ test('an empty node is filled from the artifact, each byte of which is asked for
   const two = await shop.publish('b2', dir, [one])
   await becomes(node, two, 'delta')
   assert.deepEqual(read, ['b2/from/b1.delta.zst'])
-})
-
-test('an empty node reads the artifact once from a web server that knows no ranges', async (t: TestContext) => {
-  const shop = await testStore(t)
-  const dir = await tmp(t, 'source')
-  fill(dir)
-  const one = await shop.publish('b1', dir)
-  const server = await startLyingStore(t, shop.directory)
-  const open = () => openStore({ url: server.url }, { clock: systemClock, log: recordedLog().log })
-  const reads = () => server.requests.filter(({ method, name }) => method === 'GET' && name.includes('artifact')).length
-  server.lie({ kind: 'no ranges' })
-  await becomes(await testNode(t, { store: await open() }), one, 'whole')
-  assert.equal(reads(), 1)
-  server.lie(null)
-  await becomes(await testNode(t, { store: await open() }), one, 'whole')
-  assert.ok(reads() > 2, 'one that knows them is asked on several connections')
 })
 
 async function artifactBytes({ store }: TestStore, { build }: TestBuild): Promise<number> {

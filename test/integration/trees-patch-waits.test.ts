@@ -28,6 +28,7 @@ async function waiting(
     await now()
   }
   const slow = (store: BuildStore): BuildStore => ({
+    ...store,
     find: async (name, signal) => {
       await pass('find', name)
       return await store.find(name, signal)
@@ -36,9 +37,6 @@ async function waiting(
       await pass('read', name)
       yield* store.read(name, options, signal)
     },
-    create: (name, body, signal) => store.create(name, body, signal),
-    list: (prefix, signal) => store.list(prefix, signal),
-    remove: (name, signal) => store.remove(name, signal),
   })
   const it = await scene(t, undefined, (store) => ({
     store: slow(store),
@@ -84,22 +82,22 @@ test('C13: what is done to cold while its bytes are fetched is not in the build'
   }
 })
 
-test('C13: what is put into a directory that changes while its bytes are fetched is not in the build', async (t: TestContext) => {
+/** Something is put at a path of cold while bytes of the directory `touched` are fetched: the build has none of it. */
+async function addedMeanwhile(t: TestContext, path: string): Promise<void> {
   const it = await waiting(t, 'read')
   const cold = await it.cold()
   putFiles(it.dir, { 'touched/page': 'page three' })
   const build = await it.publish([])
-  it.meanwhile(() => writeFileSync(join(cold, 'touched/added'), 'added'))
+  it.meanwhile(() => writeFileSync(join(cold, path), 'added'))
   await becomes(it.node, build)
+}
+
+test('C13: what is put into a directory that changes while its bytes are fetched is not in the build', async (t: TestContext) => {
+  await addedMeanwhile(t, 'touched/added')
 })
 
 test('C13: what is put into the tree itself while bytes of another directory are fetched is not in the build', async (t: TestContext) => {
-  const it = await waiting(t, 'read')
-  const cold = await it.cold()
-  putFiles(it.dir, { 'touched/page': 'page three' })
-  const build = await it.publish([])
-  it.meanwhile(() => writeFileSync(join(cold, 'added'), 'added'))
-  await becomes(it.node, build)
+  await addedMeanwhile(t, 'added')
 })
 
 test('F17: a process that comes to use cold while the staging waits for its moment stops it', async (t: TestContext) => {

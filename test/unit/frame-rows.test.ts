@@ -38,73 +38,67 @@ function recut(manifest: Manifest, cuts: readonly number[]): Manifest {
   return { ...manifest, frames, entries, artifact: { ...manifest.artifact, bytes: frames.length } }
 }
 
+/** A manifest whose frames are cut anywhere, and which of its files begin where when some of them are wanted. */
+const dealt = fc
+  .tuple(
+    fc.array(made, { minLength: 1, maxLength: 15 }),
+    fc.array(fc.nat(9_000_000), { maxLength: 12 }),
+    fc.infiniteStream(fc.boolean()),
+  )
+  .map(([list, cuts, isWanted]) => {
+    const manifest = recut(manifestOf(Object.fromEntries(list.map((one, at) => [`f${at}`, one]))), cuts)
+    const columns = readManifest(encodeManifest(manifest))?.columns
+    assert.ok(columns !== undefined)
+    const wanted = Uint8Array.from(manifest.entries, () => (isWanted.next().value ? 1 : 0))
+    return { manifest, wanted, byFrame: frameRows(columns, manifest.frames, wanted) }
+  })
+
 test('each wanted file with bytes begins in one frame and reaches to its last byte; none other is named', () => {
   fc.assert(
-    fc.property(
-      fc.array(made, { minLength: 1, maxLength: 15 }),
-      fc.array(fc.nat(9_000_000), { maxLength: 12 }),
-      fc.infiniteStream(fc.boolean()),
-      (list, cuts, isWanted) => {
-        const manifest = recut(manifestOf(Object.fromEntries(list.map((one, at) => [`f${at}`, one]))), cuts)
-        const columns = readManifest(encodeManifest(manifest))?.columns
-        assert.ok(columns !== undefined)
-        const wanted = Uint8Array.from(manifest.entries, () => (isWanted.next().value ? 1 : 0))
-        const byFrame = frameRows(columns, manifest.frames, wanted)
-        const ends: number[] = []
-        for (const { rawBytes } of manifest.frames) ends.push((ends.at(-1) ?? 0) + rawBytes)
-        for (const [index] of manifest.frames.entries()) {
-          const rows = [...manifest.entries.keys()].filter((row) => {
-            const { type, size, frame } = manifest.entries[row] ?? assert.fail()
-            return wanted[row] === 1 && type === 'f' && size > 0 && frame === index
-          })
-          assert.deepEqual(byFrame.startingIn(index), rows)
-          const lasts = rows.map((row) => {
-            const { size, offset } = manifest.entries[row] ?? assert.fail()
-            const lastByte = (ends[index - 1] ?? 0) + offset + size - 1
-            return ends.findIndex((end) => lastByte < end)
-          })
-          assert.equal(byFrame.reachOf(index), Math.max(-1, ...lasts))
-        }
-      },
-    ),
+    fc.property(dealt, ({ manifest, wanted, byFrame }) => {
+      const ends: number[] = []
+      for (const { rawBytes } of manifest.frames) ends.push((ends.at(-1) ?? 0) + rawBytes)
+      for (const [index] of manifest.frames.entries()) {
+        const rows = [...manifest.entries.keys()].filter((row) => {
+          const { type, size, frame } = manifest.entries[row] ?? assert.fail()
+          return wanted[row] === 1 && type === 'f' && size > 0 && frame === index
+        })
+        assert.deepEqual(byFrame.startingIn(index), rows)
+        const lasts = rows.map((row) => {
+          const { size, offset } = manifest.entries[row] ?? assert.fail()
+          const lastByte = (ends[index - 1] ?? 0) + offset + size - 1
+          return ends.findIndex((end) => lastByte < end)
+        })
+        assert.equal(byFrame.reachOf(index), Math.max(-1, ...lasts))
+      }
+    }),
     { numRuns: 200 },
   )
 })
 
 test('an artifact is cut where no wanted file crosses, in pieces as small as was asked for, and all that is wanted is in one of them', () => {
   fc.assert(
-    fc.property(
-      fc.array(made, { minLength: 1, maxLength: 15 }),
-      fc.array(fc.nat(9_000_000), { maxLength: 12 }),
-      fc.infiniteStream(fc.boolean()),
-      fc.integer({ min: 1, max: 6 }),
-      (list, cuts, isWanted, leastBytes) => {
-        const manifest = recut(manifestOf(Object.fromEntries(list.map((one, at) => [`f${at}`, one]))), cuts)
-        const columns = readManifest(encodeManifest(manifest))?.columns
-        assert.ok(columns !== undefined)
-        const wanted = Uint8Array.from(manifest.entries, () => (isWanted.next().value ? 1 : 0))
-        const byFrame = frameRows(columns, manifest.frames, wanted)
-        const cut = stretches(manifest.frames, byFrame, leastBytes)
-        // Each frame has one byte in these manifests: places in the artifact are numbers of frames.
-        const homeOf = (frame: number) => cut.findIndex(({ start, end }) => start <= frame && frame < end)
-        for (const [at, { first, start, end }] of cut.entries()) {
-          assert.equal(first, start)
-          assert.ok(end > start && start >= (cut[at - 1]?.end ?? 0))
+    fc.property(dealt, fc.integer({ min: 1, max: 6 }), ({ manifest, byFrame }, leastBytes) => {
+      const cut = stretches(manifest.frames, byFrame, leastBytes)
+      // Each frame has one byte in these manifests: places in the artifact are numbers of frames.
+      const homeOf = (frame: number) => cut.findIndex(({ start, end }) => start <= frame && frame < end)
+      for (const [at, { first, start, end }] of cut.entries()) {
+        assert.equal(first, start)
+        assert.ok(end > start && start >= (cut[at - 1]?.end ?? 0))
+      }
+      const crossed = new Set<number>()
+      for (const [frame] of manifest.frames.entries()) {
+        const reach = byFrame.reachOf(frame)
+        if (reach < 0) continue
+        assert.ok(homeOf(frame) >= 0 && homeOf(frame) === homeOf(reach), 'a file lies in one piece')
+        for (let before = frame; before < reach; before += 1) crossed.add(before)
+      }
+      for (const { start, end } of cut) {
+        for (let last = start + leastBytes - 1; last < end - 1; last += 1) {
+          assert.ok(crossed.has(last), 'a piece goes on only as long as a file crosses its end')
         }
-        const crossed = new Set<number>()
-        for (const [frame] of manifest.frames.entries()) {
-          const reach = byFrame.reachOf(frame)
-          if (reach < 0) continue
-          assert.ok(homeOf(frame) >= 0 && homeOf(frame) === homeOf(reach), 'a file lies in one piece')
-          for (let before = frame; before < reach; before += 1) crossed.add(before)
-        }
-        for (const { start, end } of cut) {
-          for (let last = start + leastBytes - 1; last < end - 1; last += 1) {
-            assert.ok(crossed.has(last), 'a piece goes on only as long as a file crosses its end')
-          }
-        }
-      },
-    ),
+      }
+    }),
     { numRuns: 200 },
   )
 })
