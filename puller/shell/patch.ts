@@ -141,10 +141,7 @@ export class Patch {
     await this.#needIdle()
   }
 
-  /**
-   * What was changed is durable and in the record. If that took long, what was not is looked over once more, and all is counted: what somebody put
-   * into a directory that changed as well would be in its new row.
-   */
+  /** What was changed is durable and in the record. If that took long, what was not is looked over once more. */
   async #settle(columns: Columns, record: SealRecord, changed: readonly Touched[]): Promise<void> {
     const { workers, job, lookout } = this.#world
     const { layout, clock } = this.#ground
@@ -153,15 +150,20 @@ export class Patch {
     const keepsRoot = changed.every(({ row }) => row < columns.count)
     const world = { workers, tree: this.#tree, tmp: layout.tmp, clock }
     const again = !lookout.isFresh
-    const [drifted, walked] = await allEnded([
+    const [drifted] = await allEnded([
       again ? lookOver(workers, this.#tree, columns, record, skip) : [],
-      again ? workers.call(0, 'walk', [this.#tree]) : null,
       syncTree(layout, job.cold),
-      recordTouched(world, record, changed),
+      recordTouched(world, record, changed).then(() => this.#needNoStrangers(columns, changed)),
     ])
     if (drifted.length > 0) throw new NotAsSealed()
-    if (walked !== null && walked.paths.length !== columns.count) throw new NotAsSealed()
     if (keepsRoot && !isRootUnchanged(this.#tree, record)) throw new NotAsSealed()
+  }
+
+  /** What somebody put into a directory that changed as well would be in its new row: only a list of it can tell, made after the row. */
+  async #needNoStrangers(columns: Columns, changed: readonly Touched[]): Promise<void> {
+    const directories = changed.flatMap(({ entry }) => (entry.type === 'd' ? [entry.path] : []))
+    const stranger = await this.#world.workers.call(1, 'strangerIn', [this.#tree, columns, directories])
+    if (stranger !== null) throw new NotAsSealed()
   }
 
   /** From cold to the ordered build: by way of hot and the delta that begins there, by a delta from cold itself, or by comparing manifests. */

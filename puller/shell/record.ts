@@ -3,7 +3,7 @@ import { closeSync, fstatSync } from 'node:fs'
 import { join } from 'node:path'
 import { FleetError } from '#fleet/errors.ts'
 import type { Entry } from '#fleet/manifest.ts'
-import { type Columns, Rows } from '#fleet/manifest-columns.ts'
+import { CHARS, type Columns, Rows } from '#fleet/manifest-columns.ts'
 import type { Clock } from '#fleet/ports.ts'
 import type { StagePlan } from '#fleet/stage-plan.ts'
 import { allEnded } from './all-ended.ts'
@@ -66,7 +66,7 @@ export async function recordTouched(
   })
 }
 
-/** Takes the facts of a whole tree that was just made. @throws as `recordTouched` */
+/** Takes the facts of a whole tree that was just made. @throws FleetError `COLD_BUSY` also when it holds anything else */
 export async function recordAll(world: RecordWorld, columns: Columns): Promise<SealRecord> {
   const { workers, tree } = world
   const record = emptyRecord(columns.count + 1)
@@ -80,7 +80,30 @@ export async function recordAll(world: RecordWorld, columns: Columns): Promise<S
     if (wrong !== undefined) throw changedMeanwhile(new Rows(columns).path(wrong))
   })
   await recordTouched(world, record, [rootRow(columns.count)])
+  const rows = new Rows(columns)
+  const directories: string[] = ['']
+  for (let row = 0; row < columns.count; row += 1) if (columns.type[row] === CHARS.d) directories.push(rows.path(row))
+  await needNoStrangers(world, directories, columns.count)
   return record
+}
+
+/**
+ * Every path of a build was seen in the tree a moment ago: when its directories hold as many names, they hold nothing else. Asked after the
+ * record was taken: what is put there later shows against it.
+ * @throws FleetError `COLD_BUSY`
+ */
+async function needNoStrangers(world: RecordWorld, directories: readonly string[], names: number): Promise<void> {
+  const { workers, tree } = world
+  const share = Math.ceil(directories.length / workers.count)
+  const counts = Array.from({ length: workers.count }, (_, thread) => {
+    return workers.call(thread, 'countNames', [tree, directories.slice(thread * share, (thread + 1) * share)])
+  })
+  const found = (await allEnded(counts)).reduce((sum, count) => sum + count, 0)
+  if (found === names) return
+  throw new FleetError(
+    'COLD_BUSY',
+    `the cold tree holds ${found} paths instead of ${names}: somebody put something there while it was staged; hot still runs`,
+  )
 }
 
 function changedMeanwhile(path: string): FleetError {
@@ -119,6 +142,8 @@ export async function recordOf(
     if (rows.has(row) || entry.type === 'd') touched.push({ row, entry })
   }
   await recordTouched(world, record, touched)
+  const listed = touched.flatMap(({ entry }) => (entry.type === 'd' ? [entry.path] : []))
+  await needNoStrangers(world, listed, entries.length)
   return record
 }
 

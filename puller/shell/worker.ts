@@ -7,6 +7,7 @@ import { readManifest } from '#fleet/manifest-table.ts'
 import { whoUses } from './in-use.ts'
 import { look, recordRows } from './look.ts'
 import { type RowOptions, RowWriter } from './row-writer.ts'
+import { countNames, strangerIn } from './strangers.ts'
 import { finish, prepare } from './tree-shape.ts'
 import { TreeWriter, type WriterOptions } from './tree-writer.ts'
 import { factsOf, hashFiles, walk } from './walk.ts'
@@ -65,6 +66,8 @@ export const operations = {
   walk,
   factsOf,
   hashFiles,
+  countNames,
+  strangerIn,
   whoUses,
   prepare,
   finish,

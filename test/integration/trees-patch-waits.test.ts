@@ -1,6 +1,6 @@
 // Owns the proof that what was seen of a cold tree is not believed for long: while a staging waits for bytes, anything can be done to it.
 import assert from 'node:assert/strict'
-import { rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { systemClock } from '#adapters/runtime/clock.ts'
@@ -17,6 +17,7 @@ const LONG_MS = 60_000
 async function waiting(
   t: TestContext,
   when: 'find' | 'read',
+  waitMs = LONG_MS,
 ): Promise<Scene & { meanwhile: (deed: () => unknown) => void }> {
   let aheadMs = 0
   let deed: (() => unknown) | null = null
@@ -24,7 +25,7 @@ async function waiting(
     if (at !== when || !name.includes('artifact') || deed === null) return
     const now = deed
     deed = null
-    aheadMs += LONG_MS
+    aheadMs += waitMs
     await now()
   }
   const slow = (store: BuildStore): BuildStore => ({
@@ -83,8 +84,8 @@ test('C13: what is done to cold while its bytes are fetched is not in the build'
 })
 
 /** Something is put at a path of cold while bytes of the directory `touched` are fetched: the build has none of it. */
-async function addedMeanwhile(t: TestContext, path: string): Promise<void> {
-  const it = await waiting(t, 'read')
+async function addedMeanwhile(t: TestContext, path: string, waitMs = LONG_MS): Promise<void> {
+  const it = await waiting(t, 'read', waitMs)
   const cold = await it.cold()
   putFiles(it.dir, { 'touched/page': 'page three' })
   const build = await it.publish([])
@@ -94,6 +95,45 @@ async function addedMeanwhile(t: TestContext, path: string): Promise<void> {
 
 test('C13: what is put into a directory that changes while its bytes are fetched is not in the build', async (t: TestContext) => {
   await addedMeanwhile(t, 'touched/added')
+})
+
+test('C13: what is put into a directory that changes is not in the build, however short its bytes are on their way', async (t: TestContext) => {
+  await addedMeanwhile(t, 'touched/added', 0)
+})
+
+test('C13: what is put into a directory that is made for the build is not in the build', async (t: TestContext) => {
+  const it = await waiting(t, 'read', 0)
+  const cold = await it.cold()
+  putFiles(it.dir, { 'new/page': 'page three' })
+  const build = await it.publish([])
+  it.meanwhile(() => {
+    mkdirSync(join(cold, 'new'), { recursive: true })
+    writeFileSync(join(cold, 'new/added'), 'added')
+  })
+  await becomes(it.node, build)
+})
+
+test('C13: what is put into an empty tree while it is filled is not in the build', async (t: TestContext) => {
+  const it = await waiting(t, 'read', 0)
+  const cold = await it.cold()
+  for (const name of readdirSync(cold)) rmSync(join(cold, name), { recursive: true })
+  rmSync(`${cold}.seal`)
+  putFiles(it.dir, { 'touched/page': 'page three' })
+  const build = await it.publish([])
+  it.meanwhile(() => writeFileSync(join(cold, 'kept/added'), 'added'))
+  await assert.rejects(it.node.stage(build), { code: 'COLD_BUSY', message: /paths instead of/ })
+  await becomes(it.node, build)
+})
+
+test('C13: what is put into a tree without a record while its bytes are fetched is not in the build', async (t: TestContext) => {
+  const it = await waiting(t, 'read', 0)
+  const cold = await it.cold()
+  rmSync(`${cold}.seal`)
+  putFiles(it.dir, { 'touched/page': 'page three' })
+  const build = await it.publish([])
+  it.meanwhile(() => writeFileSync(join(cold, 'kept/dir-1/added'), 'added'))
+  await assert.rejects(it.node.stage(build), { code: 'COLD_BUSY', message: /paths instead of/ })
+  await becomes(it.node, build)
 })
 
 test('C13: what is put into the tree itself while bytes of another directory are fetched is not in the build', async (t: TestContext) => {
