@@ -17,7 +17,7 @@ import type { Ground } from './ground.ts'
 import { type HotBuild, type ReadBuild, readHot } from './hot-build.ts'
 import { needIdle } from './idle.ts'
 import type { LocalManifest } from './manifests.ts'
-import { recordTouched, rootRow, type Touched } from './record.ts'
+import { type RecordWorld, recordTouched, rootRow, type Touched } from './record.ts'
 import { emptyRecord, type Seal, type SealRecord, writeSeal } from './seal.ts'
 import type { StageJob } from './stage-job.ts'
 import type { Supply } from './supply.ts'
@@ -153,16 +153,21 @@ export class Patch {
     const [drifted] = await allEnded([
       again ? lookOver(workers, this.#tree, columns, record, skip) : [],
       syncTree(layout, job.cold),
-      recordTouched(world, record, changed).then(() => this.#needNoStrangers(columns, changed)),
+      this.#record(world, record, columns, changed),
     ])
     if (drifted.length > 0) throw new NotAsSealed()
     if (keepsRoot && !isRootUnchanged(this.#tree, record)) throw new NotAsSealed()
   }
 
   /** What somebody put into a directory that changed as well would be in its new row: only a list of it can tell, made after the row. */
-  async #needNoStrangers(columns: Columns, changed: readonly Touched[]): Promise<void> {
+  async #record(world: RecordWorld, record: SealRecord, columns: Columns, changed: readonly Touched[]): Promise<void> {
+    const { workers, tree } = world
     const directories = changed.flatMap(({ entry }) => (entry.type === 'd' ? [entry.path] : []))
-    const stranger = await this.#world.workers.call(1, 'strangerIn', [this.#tree, columns, directories])
+    const [names] = await allEnded([
+      workers.call(1, 'namesOf', [columns, directories]),
+      recordTouched(world, record, changed),
+    ])
+    const stranger = await workers.call(1, 'strangerIn', [tree, names])
     if (stranger !== null) throw new NotAsSealed()
   }
 

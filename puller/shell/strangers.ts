@@ -12,22 +12,11 @@ export function countNames(tree: string, directories: readonly string[]): number
   return count
 }
 
-/**
- * The path of something that the build does not have, or null when its directories hold nothing but what is the build's.
- * @param directories paths of the directories that are listed; '' is the tree itself
- */
-export function strangerIn(tree: string, columns: Columns, directories: readonly string[]): string | null {
-  const known = namesOf(columns, directories)
-  let stranger: string | null = null
-  list(tree, directories, (directory, names) => {
-    const odd = names.find((name) => known.get(directory)?.has(name) !== true)
-    if (odd !== undefined) stranger ??= directory === '' ? odd : `${directory}/${odd}`
-  })
-  return stranger
-}
+/** What a build has in some of its directories, by path; '' is the tree itself. */
+export type Names = ReadonlyMap<string, ReadonlySet<string>>
 
 /** What the build has in each of the directories. */
-function namesOf(columns: Columns, directories: readonly string[]): ReadonlyMap<string, ReadonlySet<string>> {
+export function namesOf(columns: Columns, directories: readonly string[]): Names {
   const names = new Map(directories.map((directory) => [directory, new Set<string>()]))
   const rows = new Rows(columns)
   for (let row = 0; row < columns.count; row += 1) {
@@ -36,6 +25,16 @@ function namesOf(columns: Columns, directories: readonly string[]): ReadonlyMap<
     names.get(cut < 0 ? '' : path.slice(0, cut))?.add(path.slice(cut + 1))
   }
   return names
+}
+
+/** The path of something in these directories that the build does not have; null when there is nothing. */
+export function strangerIn(tree: string, build: Names): string | null {
+  let stranger: string | null = null
+  list(tree, [...build.keys()], (directory, names) => {
+    const odd = names.find((name) => build.get(directory)?.has(name) !== true)
+    if (odd !== undefined) stranger ??= directory === '' ? odd : `${directory}/${odd}`
+  })
+  return stranger
 }
 
 function list(

@@ -7,7 +7,7 @@ import { readManifest } from '#fleet/manifest-table.ts'
 import { whoUses } from './in-use.ts'
 import { look, recordRows } from './look.ts'
 import { type RowOptions, RowWriter } from './row-writer.ts'
-import { countNames, strangerIn } from './strangers.ts'
+import { countNames, namesOf, strangerIn } from './strangers.ts'
 import { finish, prepare } from './tree-shape.ts'
 import { TreeWriter, type WriterOptions } from './tree-writer.ts'
 import { factsOf, hashFiles, walk } from './walk.ts'
@@ -67,6 +67,7 @@ export const operations = {
   factsOf,
   hashFiles,
   countNames,
+  namesOf,
   strangerIn,
   whoUses,
   prepare,
