@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { Entry } from '#fleet/manifest.ts'
 import { peakOf, type StagePlan, type TreeView } from '#fleet/stage-plan.ts'
 import type { TreeName } from '../core/trees.ts'
+import { allEnded } from './all-ended.ts'
 import { type Bringing, copyFiles, fileOrder } from './bring.ts'
 import * as disk from './disk.ts'
 import type { Ground } from './ground.ts'
@@ -67,7 +68,7 @@ export async function apply(ground: Ground, it: Application): Promise<'delta' | 
   const ready = aside
     ? [...plan.copy.map((step) => step.entry), ...plan.fetch]
     : near.map((step) => step.entry).filter((entry) => !lost.has(entry))
-  if (ready.length > 0) await workers.call(0, 'place', [ready.map((index) => fileOrder(bringing, index))])
+  await place(bringing, ready)
   how ??= await bring()
   const links = plan.links.flatMap((index) => at(index).map((entry) => ({ index, entry })))
   await workers.call(0, 'finish', [
@@ -76,4 +77,16 @@ export async function apply(ground: Ground, it: Application): Promise<'delta' | 
   ])
   signal.throwIfAborted()
   return how
+}
+
+/** Renames files that lie ready beside the tree to their places in it. */
+async function place(bringing: Bringing, entries: readonly number[]): Promise<void> {
+  const { workers } = bringing
+  const orders = entries.map((index) => fileOrder(bringing, index))
+  const share = Math.ceil(orders.length / workers.count)
+  await allEnded(
+    Array.from({ length: workers.count }, (_, thread) =>
+      workers.call(thread, 'place', [orders.slice(thread * share, (thread + 1) * share)]),
+    ),
+  )
 }

@@ -18,6 +18,7 @@ const CODES: Readonly<Record<string, { code: ErrorCode; text: string }>> = {
   EACCES: { code: 'DISK_DENIED', text: 'permission denied' },
   EPERM: { code: 'DISK_DENIED', text: 'operation not permitted: wrong owner, or a file that is marked immutable' },
   ENOTEMPTY: { code: 'COLD_BUSY', text: 'somebody writes into the cold tree while it is cleared' },
+  EEXIST: { code: 'COLD_BUSY', text: 'somebody puts things into the cold tree while it is staged' },
   EXDEV: { code: 'ROOT_UNFIT', text: 'trees and .hotcold must lie on one file system' },
 }
 

@@ -2,7 +2,8 @@
 import { lstatSync } from 'node:fs'
 import type { Columns } from '#fleet/manifest-columns.ts'
 import type { Clock } from '#fleet/ports.ts'
-import type { SealRecord } from './seal.ts'
+import type { LocalManifest } from './manifests.ts'
+import type { Seal, SealRecord } from './seal.ts'
 import type { Inodes } from './sight.ts'
 import type { Workers } from './workers.ts'
 
@@ -24,18 +25,29 @@ const FRESH_MS = 5_000
 
 /** Looks at a tree from now on, while other things are done, and again whenever that was too long ago. */
 export class Lookout {
+  /** What the tree was sealed with; null when there is no copy of that manifest that can be read in one pass. */
+  readonly columns: Promise<Columns | null>
+  /** What is seen at first. */
+  readonly first: Promise<Glance | null>
   readonly #clock: Clock
-  readonly #look: () => Promise<Glance | null>
+  readonly #look: (columns: Promise<Columns | null>) => Promise<Glance | null>
   #last: Promise<Glance | null>
   #sinceMs: number
 
   /** @param look null when the tree is not as it was sealed */
-  constructor(clock: Clock, look: () => Promise<Glance | null>) {
+  constructor(
+    clock: Clock,
+    columns: Promise<Columns | null>,
+    look: (columns: Promise<Columns | null>) => Promise<Glance | null>,
+  ) {
+    this.columns = columns
     this.#clock = clock
     this.#look = look
     this.#sinceMs = clock.monotonic()
-    this.#last = look()
-    this.#last.catch(() => undefined)
+    this.first = look(columns)
+    this.#last = this.first
+    this.columns.catch(() => undefined)
+    this.first.catch(() => undefined)
   }
 
   get isFresh(): boolean {
@@ -47,9 +59,18 @@ export class Lookout {
     const last = await this.#last
     if (this.isFresh || last === null) return last
     this.#sinceMs = this.#clock.monotonic()
-    this.#last = this.#look()
+    this.#last = this.#look(this.columns)
     return await this.#last
   }
+}
+
+/** What a tree was sealed with; null when there is no copy of that manifest, or one that must be parsed as JSON. */
+export async function readSealed(
+  workers: Workers,
+  seal: Seal | null,
+  manifest: LocalManifest | null,
+): Promise<Columns | null> {
+  return seal && manifest && (await workers.call(0, 'readColumns', [manifest.bytes, seal]))
 }
 
 /** Whether the tree's own directory, the last row of the record, is as it was: nothing was added to it or taken out. */
@@ -60,18 +81,17 @@ export function isRootUnchanged(tree: string, { ino, ctimeMs }: SealRecord): boo
 
 /**
  * Compares every path with the record, no content.
- * @param bytes of the manifest that the tree is sealed with
+ * @param sealed what the tree was sealed with
  * @returns null when anything is not as the record says, or cannot be told by it
  */
 export async function glance(
   workers: Workers,
   tree: string,
-  bytes: Uint8Array,
-  sealed: { readonly app: string; readonly build: string },
+  sealed: Promise<Columns | null>,
   record: SealRecord,
 ): Promise<Glance | null> {
+  const columns = await sealed
   if (!isRootUnchanged(tree, record)) return null
-  const columns = await workers.call(0, 'readColumns', [bytes, sealed])
   if (columns === null || columns.count + 1 !== record.ino.length) return null
   const skip = new Uint8Array(new SharedArrayBuffer(columns.count))
   if ((await lookOver(workers, tree, columns, record, skip)).length > 0) return null

@@ -3,7 +3,7 @@
 import { isFleetError } from '#fleet/errors.ts'
 import type { Entry } from '#fleet/manifest.ts'
 import { type Columns, Rows } from '#fleet/manifest-columns.ts'
-import { type StagePlan, stagePlan, type TreeView } from '#fleet/stage-plan.ts'
+import { peakOf, type StagePlan, stagePlan, type TreeView } from '#fleet/stage-plan.ts'
 import { composed, type TreeDiff } from '#fleet/tree-diff.ts'
 import { betweenHotAnd, isRootTouched, touchedDirectories, viewOf } from '../core/patch.ts'
 import { allEnded } from './all-ended.ts'
@@ -17,6 +17,7 @@ import type { Ground } from './ground.ts'
 import { type HotBuild, type ReadBuild, readHot } from './hot-build.ts'
 import { needIdle } from './idle.ts'
 import type { LocalManifest } from './manifests.ts'
+import { hasRoom } from './preflight.ts'
 import { type RecordWorld, recordTouched, rootRow, type Touched } from './record.ts'
 import { emptyRecord, type Seal, type SealRecord, writeSeal } from './seal.ts'
 import type { StageJob } from './stage-job.ts'
@@ -78,16 +79,16 @@ export class Patch {
   }
 
   async #run(): Promise<Patched> {
-    const { job, workers, wanted, supply, lookout } = this.#world
-    const ordered = { app: this.#ground.app, build: job.order.build }
+    const { job, workers, wanted, supply, lookout, record: sealed } = this.#world
+    const { layout, app, manifests } = this.#ground
     if (supply.delta === null) this.#readHot()
-    const [columns, seen] = await allEnded([
-      workers.call(0, 'readColumns', [wanted.bytes, ordered]),
-      lookout.seen(),
+    const [columns, before] = await allEnded([
+      workers.call(0, 'readColumns', [wanted.bytes, { app, build: job.order.build }]),
+      lookout.columns,
       this.#needIdle(),
     ])
-    if (columns === null || seen === null) throw new NotAsSealed()
-    const diff = await this.#diff(seen.columns, columns)
+    if (columns === null || before === null || before.count + 1 !== sealed.ino.length) throw new NotAsSealed()
+    const diff = await this.#diff(before, columns)
     if (diff.came.length + diff.gone.length > columns.count * MOST_CHANGED) throw new NotAsSealed()
     const record = this.#splice(diff, columns.count)
     const touched = touchedDirectories(columns, diff)
@@ -98,15 +99,16 @@ export class Patch {
     // As they stand in the ordered manifest: a composed difference may have their places in another artifact.
     const entries = diff.came.map(({ row }) => rows.entry(row))
     const plan = stagePlan(entries, view, await this.#sources(diff))
-    this.#ground.manifests.keep(wanted)
+    manifests.keep(wanted)
     const how = await apply(this.#ground, {
       plan,
       view,
-      bringing: this.#bringing(diff, entries, view, seen.columns),
+      bringing: this.#bringing(diff, entries, view, before),
       supply,
       cold: job.cold,
-      needIdle: () => this.#needSameAsSeen(),
-      aside: false,
+      needIdle: () => this.#needAsSealed(),
+      // While bytes are on their way cold stays whole, for a rollback, and is looked at meanwhile.
+      aside: hasRoom(layout.trees, peakOf(plan, entries, view, true)),
       spread: this.#world.spread,
       onUnseal: this.#world.onUnseal,
     })
@@ -131,14 +133,23 @@ export class Patch {
   }
 
   /**
-   * Just before the tree is changed: once a directory changes, nobody could tell what else was put there. Waiting for this node's moment can
-   * have taken minutes.
+   * Just before the tree is changed: once a directory changes, nobody could tell what else was put there. Bringing the bytes, or waiting for
+   * this node's moment, can have taken minutes.
    */
-  async #needSameAsSeen(): Promise<void> {
+  async #needAsSealed(): Promise<void> {
     const { lookout } = this.#world
-    if (lookout.isFresh) return
+    const again = !lookout.isFresh
     if ((await lookout.seen()) === null) throw new NotAsSealed()
-    await this.#needIdle()
+    if (again) await this.#needIdle()
+  }
+
+  /** Aborts once cold turns out to be other than its record says: what is on its way by then is of no use. */
+  #asSealed(): AbortSignal {
+    const { job, lookout } = this.#world
+    const drifted = new AbortController()
+    const judge = (seen: unknown) => void (seen === null && drifted.abort(new NotAsSealed()))
+    lookout.first.then(judge, () => undefined)
+    return AbortSignal.any([job.signal, drifted.signal])
   }
 
   /** What was changed is durable and in the record. If that took long, what was not is looked over once more. */
@@ -231,7 +242,7 @@ export class Patch {
       manifest: kept.manifestOf(job.order.build, entries),
       workers,
       downloads,
-      signal: job.signal,
+      signal: this.#asSealed(),
       onProgress: job.onProgress,
       trees: { hot: job.hot === null ? '' : layout.tree[job.hot], cold: this.#tree },
       kept: () => kept.kept(entries),

@@ -3,6 +3,7 @@ import { lstatSync, readdirSync } from 'node:fs'
 import { isFleetError } from '#fleet/errors.ts'
 import { Chunks } from '#fleet/kept-chunks.ts'
 import type { Entry } from '#fleet/manifest.ts'
+import type { Columns } from '#fleet/manifest-columns.ts'
 import type { Trouble } from '#fleet/node-status.ts'
 import { isNothing, pathsOf, type StagePlan, stagePlan } from '#fleet/stage-plan.ts'
 import type { StageResult } from '../core/trees.ts'
@@ -13,7 +14,7 @@ import { ensureDiff, keepDiff } from './diffs.ts'
 import { printable } from './directories.ts'
 import { diskFault } from './disk-faults.ts'
 import { Downloads } from './fetch.ts'
-import { type Glance, glance, Lookout } from './glance.ts'
+import { type Glance, glance, Lookout, readSealed } from './glance.ts'
 import { type Ground, sealOf } from './ground.ts'
 import type { HotBuild } from './hot-build.ts'
 import { needIdle } from './idle.ts'
@@ -84,8 +85,8 @@ export class Staging {
     // A tree that was busy the last time is asked again before anything is fetched: this may go on for hours.
     if (this.#job.busy) await this.#needIdle(inodesOf(await this.#workers.call(0, 'walk', [this.#tree])))
     if (!manifests.has(order.manifest)) await this.#spread()
-    // Cold is looked at while the manifest is on its way.
-    const lookout = new Lookout(this.#ground.clock, () => this.#glance())
+    // Cold is looked at while manifest and bytes are on their way.
+    const lookout = new Lookout(this.#ground.clock, this.#sealedColumns, (columns) => this.#glance(columns))
     const wanted = await this.#supply.manifest(signal)
     const quickly = (await this.#patch(wanted, lookout)) ?? (await this.#install(wanted))
     if (quickly !== null) return quickly
@@ -146,7 +147,7 @@ export class Staging {
     let plan: StagePlan | null = null
     let busy: Trouble | null = null
     try {
-      const glanced = await this.#glance()
+      const glanced = await this.#glance(this.#sealedColumns)
       if (glanced !== null) {
         drift = []
         await this.#needIdle(glanced.inodes)
@@ -181,11 +182,13 @@ export class Staging {
     }
   }
 
+  get #sealedColumns(): Promise<Columns | null> {
+    return readSealed(this.#workers, this.#seal, this.#before())
+  }
+
   /** Whether the record alone says that cold is as it was sealed; null when it does not. */
-  async #glance(): Promise<Glance | null> {
-    const before = this.#record && this.#before()
-    if (this.#record === null || this.#seal === null || before === null) return null
-    return await glance(this.#workers, this.#tree, before.bytes, this.#seal, this.#record)
+  async #glance(columns: Promise<Columns | null>): Promise<Glance | null> {
+    return this.#record && (await glance(this.#workers, this.#tree, columns, this.#record))
   }
 
   get #tree(): string {

@@ -4,11 +4,13 @@ import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { systemClock } from '#adapters/runtime/clock.ts'
+import { FleetError } from '#fleet/errors.ts'
 import type { BuildStore } from '#fleet/ports.ts'
 import { bystander } from '#test/support/child.ts'
-import { becomes, type Scene, scene, spoil } from '#test/support/patch-scene.ts'
+import { becomes, noise, type Scene, scene, spoil } from '#test/support/patch-scene.ts'
 import { failsWithHotUnchanged, putFiles } from '#test/support/tree-node.ts'
 import { QUICK } from '#test/support/tree-options.ts'
+import { volume } from '#test/support/volume.ts'
 
 /** Longer than any look is believed. */
 const LONG_MS = 60_000
@@ -17,8 +19,9 @@ const LONG_MS = 60_000
 async function waiting(
   t: TestContext,
   when: 'find' | 'read',
-  waitMs = LONG_MS,
+  more: { readonly waitMs?: number; readonly root?: string; readonly edit?: (dir: string) => void } = {},
 ): Promise<Scene & { meanwhile: (deed: () => unknown) => void }> {
+  const { waitMs = LONG_MS, edit, ...world } = more
   let aheadMs = 0
   let deed: (() => unknown) | null = null
   const pass = async (at: typeof when, name: string) => {
@@ -39,7 +42,8 @@ async function waiting(
       yield* store.read(name, options, signal)
     },
   })
-  const it = await scene(t, undefined, (store) => ({
+  const it = await scene(t, edit, (store) => ({
+    ...world,
     store: slow(store),
     clock: { ...systemClock, monotonic: () => systemClock.monotonic() + aheadMs },
     options: { fetch: { ...QUICK.fetch, stallSeconds: 10 * LONG_MS } },
@@ -85,7 +89,7 @@ test('C13: what is done to cold while its bytes are fetched is not in the build'
 
 /** Something is put at a path of cold while bytes of the directory `touched` are fetched: the build has none of it. */
 async function addedMeanwhile(t: TestContext, path: string, waitMs = LONG_MS): Promise<void> {
-  const it = await waiting(t, 'read', waitMs)
+  const it = await waiting(t, 'read', { waitMs })
   const cold = await it.cold()
   putFiles(it.dir, { 'touched/page': 'page three' })
   const build = await it.publish([])
@@ -101,8 +105,8 @@ test('C13: what is put into a directory that changes is not in the build, howeve
   await addedMeanwhile(t, 'touched/added', 0)
 })
 
-test('C13: what is put into a directory that is made for the build is not in the build', async (t: TestContext) => {
-  const it = await waiting(t, 'read', 0)
+test('C13: what is put where a directory is to be made for the build is not in the build', async (t: TestContext) => {
+  const it = await waiting(t, 'read', { waitMs: 0 })
   const cold = await it.cold()
   putFiles(it.dir, { 'new/page': 'page three' })
   const build = await it.publish([])
@@ -110,11 +114,12 @@ test('C13: what is put into a directory that is made for the build is not in the
     mkdirSync(join(cold, 'new'), { recursive: true })
     writeFileSync(join(cold, 'new/added'), 'added')
   })
+  await failsWithHotUnchanged(it.node, 'COLD_BUSY', () => it.node.stage(build))
   await becomes(it.node, build)
 })
 
 test('C13: what is put into an empty tree while it is filled is not in the build', async (t: TestContext) => {
-  const it = await waiting(t, 'read', 0)
+  const it = await waiting(t, 'read', { waitMs: 0 })
   const cold = await it.cold()
   for (const name of readdirSync(cold)) rmSync(join(cold, name), { recursive: true })
   rmSync(`${cold}.seal`)
@@ -126,7 +131,7 @@ test('C13: what is put into an empty tree while it is filled is not in the build
 })
 
 test('C13: what is put into a tree without a record while its bytes are fetched is not in the build', async (t: TestContext) => {
-  const it = await waiting(t, 'read', 0)
+  const it = await waiting(t, 'read', { waitMs: 0 })
   const cold = await it.cold()
   rmSync(`${cold}.seal`)
   putFiles(it.dir, { 'touched/page': 'page three' })
@@ -138,6 +143,51 @@ test('C13: what is put into a tree without a record while its bytes are fetched 
 
 test('C13: what is put into the tree itself while bytes of another directory are fetched is not in the build', async (t: TestContext) => {
   await addedMeanwhile(t, 'added')
+})
+
+test('B12: bytes that never come leave cold whole and armed: the build that lies there runs again without a store', async (t: TestContext) => {
+  const it = await waiting(t, 'read')
+  putFiles(it.dir, { 'touched/page': 'page three', 'touched/more': 'more' })
+  const build = await it.publish([])
+  it.meanwhile(() => {
+    throw new FleetError('STORE_DENIED', 'the store refused the request')
+  })
+  const before = await it.node.trees.survey()
+  await failsWithHotUnchanged(it.node, 'STORE_DENIED', () => it.node.stage(build))
+  assert.deepEqual(await it.node.trees.survey(), before)
+  it.read.splice(0)
+  await it.swap()
+  assert.deepEqual([it.node.hotLines(), it.read], [it.last(2).lines, []])
+})
+
+/** Files that take more room than the volume of `cramped` has beside them. */
+function putLarge(dir: string, seed: number): void {
+  for (let at = 0; at < 8; at += 1) writeFileSync(join(dir, `large-${at}`), noise(400_000, seed + at))
+}
+
+/** As `waiting`, on a volume that has no room for what is new beside what is old. */
+async function cramped(t: TestContext): ReturnType<typeof waiting> {
+  const { path } = await volume(t, 'size=12m')
+  const it = await waiting(t, 'read', { root: join(path, 'root'), edit: (dir) => putLarge(dir, 100) })
+  putLarge(it.dir, 200)
+  await it.node.deploy(await it.publish())
+  writeFileSync(join(path, 'filler'), noise(3_000_000, 1))
+  assert.equal((await it.node.stage(it.last(1), 'sweep')).armed, true)
+  putLarge(it.dir, 300)
+  return it
+}
+
+test('C1: where there is no room for what is new beside what is old, it is put in its place file by file', async (t: TestContext) => {
+  const it = await cramped(t)
+  await becomes(it.node, await it.publish([]))
+})
+
+test('C13: what is done to cold while bytes are fetched into it is not in the build', async (t: TestContext) => {
+  const it = await cramped(t)
+  const cold = await it.cold()
+  const build = await it.publish([])
+  it.meanwhile(() => spoil(join(cold, 'kept/dir-1/file-1')))
+  await becomes(it.node, build)
 })
 
 test('F17: a process that comes to use cold while the staging waits for its moment stops it', async (t: TestContext) => {

@@ -140,12 +140,12 @@ export const RECORDS: readonly Mutant[] = [
   },
   {
     id: 'patch-look-after',
-    guard: 'After bytes that were long on their way, all that was kept is looked over once more',
+    guard: 'After bytes that were long on their way into the tree, all that was kept is looked over once more',
     without: 'the answer of that look',
     file: PATCH,
     find: 'if (drifted.length > 0) throw new NotAsSealed()',
     replace: '',
-    test: [WAITS, 'C13: what is done to cold while its bytes are fetched is not in the build'],
+    test: [WAITS, 'C13: what is done to cold while bytes are fetched into it is not in the build'],
   },
   {
     id: 'patch-count-after',
@@ -154,7 +154,10 @@ export const RECORDS: readonly Mutant[] = [
     file: PATCH,
     find: 'if (stranger !== null) throw new NotAsSealed()',
     replace: '',
-    test: [WAITS, 'C13: what is put into a directory that changes while its bytes are fetched is not in the build'],
+    test: [
+      WAITS,
+      'C13: what is put into a directory that changes is not in the build, however short its bytes are on their way',
+    ],
   },
   {
     id: 'record-count-after',
@@ -170,7 +173,7 @@ export const RECORDS: readonly Mutant[] = [
     guard: 'After a wait cold is looked through for its users again, just before it is changed',
     without: 'that second look for users',
     file: PATCH,
-    find: '    await this.#needIdle()\n',
+    find: 'if (again) await this.#needIdle()',
     replace: '',
     test: [WAITS, 'F17: a process that comes to use cold while the staging waits for its moment stops it'],
   },

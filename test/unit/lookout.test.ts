@@ -5,12 +5,13 @@ import { systemClock } from '#adapters/runtime/clock.ts'
 import { type Glance, Lookout } from '#puller/shell/glance.ts'
 
 const SEEN = { bytes: 1 } as Glance
+const NO_COLUMNS = Promise.resolve(null)
 
 function looking(answers: readonly (Glance | null)[]) {
   let nowMs = 0
   let looks = 0
   const clock = { ...systemClock, monotonic: () => nowMs }
-  const lookout = new Lookout(clock, async () => answers[looks++] ?? null)
+  const lookout = new Lookout(clock, NO_COLUMNS, async () => answers[looks++] ?? null)
   const pass = (ms: number) => {
     nowMs += ms
   }
@@ -47,7 +48,7 @@ test('a tree that was found changed stays changed', async () => {
 })
 
 test('a look that fails is told to whoever asks, and ends nothing before', async () => {
-  const lookout = new Lookout(systemClock, () => Promise.reject(new Error('no tree')))
+  const lookout = new Lookout(systemClock, NO_COLUMNS, () => Promise.reject(new Error('no tree')))
   await new Promise((resolve) => setImmediate(resolve))
   await assert.rejects(lookout.seen(), /no tree/)
 })
