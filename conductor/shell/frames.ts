@@ -6,10 +6,10 @@ import { Compressors } from './compressors.ts'
 export const LARGE_BYTES = 128 * 1024
 
 /** A shared frame is not cut before this many raw bytes, and always before it would pass the most. */
-const LEAST_SHARED_BYTES = 32 * 1024
+const LEAST_SHARED_BYTES = 16 * 1024
 const MOST_SHARED_BYTES = 256 * 1024
 /** Mean distance of the cuts beyond the least. */
-const MEAN_CUT_BYTES = 96 * 1024
+const MEAN_CUT_BYTES = 48 * 1024
 
 /** FNV-1a over a path, its bits mixed once more: 32 even bits from any text. */
 function pathHash(path: string): number {
