@@ -119,6 +119,11 @@ function isDressed(entry: Entry, there: Present): boolean {
   return there.mtimeMs === entry.mtime * 1_000 && there.owned && (entry.type === 'l' || there.mode === entry.mode)
 }
 
+/** Contents of files, each with a path that has it. */
+export function contentsOf(entries: readonly Entry[]): ReadonlyMap<string, string> {
+  return new Map(entries.flatMap(({ type, content, path }) => (type === 'f' ? [[content, path] as const] : [])))
+}
+
 function sourcesIn(cold: TreeView): ReadonlyMap<string, string> {
   const sources = new Map<string, string>()
   for (const [path, there] of cold) if (there.type === 'f' && there.content !== null) sources.set(there.content, path)

@@ -7,7 +7,7 @@ import { CHARS, Rows } from '#fleet/manifest-columns.ts'
 import { readOutline } from '#fleet/manifest-table.ts'
 import type { Row } from '#fleet/tree-diff.ts'
 import type { KeptOf } from './bring.ts'
-import type { ReadBuild } from './hot-build.ts'
+import type { ReadBuild } from './columns-of.ts'
 import type { LocalManifest } from './manifests.ts'
 
 export interface ChunkSources {

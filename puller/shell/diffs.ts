@@ -4,20 +4,19 @@ import { join } from 'node:path'
 import type { Digest } from '#fleet/build.ts'
 import type { Columns } from '#fleet/manifest-columns.ts'
 import { decodeDiff, encodeDiff, inverse, type TreeDiff } from '#fleet/tree-diff.ts'
-import { readIfThere, replaceSoftly } from './durable.ts'
-import { type HotBuild, readHot } from './hot-build.ts'
+import { type ColumnsWorld, type HotBuild, readHot } from './columns-of.ts'
+import { readIfThere, replaceIfPossible } from './durable.ts'
 import type { Layout } from './layout.ts'
 import type { Seal } from './seal.ts'
-import type { Workers } from './workers.ts'
 
 function diffPath(layout: Layout): string {
   return join(layout.state, 'diff')
 }
 
-/** Keeps a difference for the next time, beside its digest: not durably, for what is lost is worked out again. */
+/** Keeps a difference for the next time, beside its digest: what is lost, or finds no room, is worked out again. */
 export function keepDiff(layout: Layout, diff: TreeDiff): void {
   const text = encodeDiff(diff)
-  replaceSoftly('diff', diffPath(layout), Buffer.from(`${hash('sha256', text)}\n${text}`))
+  replaceIfPossible('diff', diffPath(layout), Buffer.from(`${hash('sha256', text)}\n${text}`))
 }
 
 /** The difference that was kept, in the direction asked for; null when it is of other builds, or damaged. */
@@ -34,13 +33,14 @@ export function keptDiff(layout: Layout, from: Digest, to: Digest): TreeDiff | n
 /** Works out what the two trees differ in, where that is not known: the next staging begins from it, and now there is time. */
 export async function ensureDiff(
   layout: Layout,
-  workers: Workers,
+  world: ColumnsWorld,
   cold: { readonly seal: Seal; readonly columns: Columns },
   hot: HotBuild,
 ): Promise<void> {
   if (keptDiff(layout, cold.seal.manifest, hot.seal.manifest) !== null) return
-  const read = await readHot(workers, hot)
+  const read = await readHot(world, hot)
   if (read === null) return
   const from = { digest: cold.seal.manifest, columns: cold.columns }
-  keepDiff(layout, await workers.call(1, 'diffOfColumns', [from, { digest: hot.seal.manifest, columns: read.columns }]))
+  const to = { digest: hot.seal.manifest, columns: read.columns }
+  keepDiff(layout, await world.workers.call(1, 'diffOfColumns', [from, to]))
 }

@@ -29,6 +29,15 @@ export function replaceSoftly(at: string, path: string, bytes: Uint8Array): void
   disk.rename(`${at}.rename`, temporary, path)
 }
 
+/** As `replaceSoftly`, for what only saves work the next time: a disk that does not take it is no reason to fail. */
+export function replaceIfPossible(at: string, path: string, bytes: Uint8Array): void {
+  try {
+    replaceSoftly(at, path, bytes)
+  } catch (error) {
+    if (errnoOf(error) === null) throw error
+  }
+}
+
 /** Writes the bytes under a temporary name; the file is left open. When that fails nothing is left. */
 function writeBeside(at: string, path: string, bytes: Uint8Array): { temporary: string; fd: number } {
   const temporary = join(dirname(path), `.${basename(path)}.tmp`)

@@ -2,8 +2,7 @@
 import { lstatSync } from 'node:fs'
 import type { Columns } from '#fleet/manifest-columns.ts'
 import type { Clock } from '#fleet/ports.ts'
-import type { LocalManifest } from './manifests.ts'
-import type { Seal, SealRecord } from './seal.ts'
+import type { SealRecord } from './seal.ts'
 import type { Inodes } from './sight.ts'
 import type { Workers } from './workers.ts'
 
@@ -62,15 +61,6 @@ export class Lookout {
     this.#last = this.#look(this.columns)
     return await this.#last
   }
-}
-
-/** What a tree was sealed with; null when there is no copy of that manifest, or one that must be parsed as JSON. */
-export async function readSealed(
-  workers: Workers,
-  seal: Seal | null,
-  manifest: LocalManifest | null,
-): Promise<Columns | null> {
-  return seal && manifest && (await workers.call(0, 'readColumns', [manifest.bytes, seal]))
 }
 
 /** Whether the tree's own directory, the last row of the record, is as it was: nothing was added to it or taken out. */

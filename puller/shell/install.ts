@@ -8,11 +8,11 @@ import type { TreeDiff } from '#fleet/tree-diff.ts'
 import { allEnded } from './all-ended.ts'
 import { artifactFacts, type Bringing, type Source } from './bring.ts'
 import { ChunksKept } from './chunked.ts'
+import { type HotBuild, type ReadBuild, readHot } from './columns-of.ts'
 import * as disk from './disk.ts'
 import { cutFrames, type Downloads } from './fetch.ts'
 import { frameRows, stretches } from './frame-rows.ts'
 import type { Ground } from './ground.ts'
-import { type HotBuild, readHot } from './hot-build.ts'
 import { Lanes, sideBySide } from './lanes.ts'
 import { collectLitter } from './litter.ts'
 import type { LocalManifest } from './manifests.ts'
@@ -76,6 +76,7 @@ export class Install {
     // What is looked at does not change by being written out.
     const world = { workers, tree, tmp: layout.tmp, clock }
     const [, record] = await allEnded([syncTree(layout, job.cold), recordAll(world, columns)])
+    manifests.keepColumns(wanted.digest, columns)
     return { ...done, record }
   }
 
@@ -113,7 +114,7 @@ export class Install {
     const { hot, supply, workers, wanted, columns } = this.#world
     if (hot === null) return null
     if (supply.diff?.from === hot.seal.manifest) return supply.diff
-    const old = await readHot(workers, hot)
+    const old = await this.#readHot()
     if (old === null) return null
     const from = { digest: hot.seal.manifest, columns: old.columns }
     return await workers.call(1, 'diffOfColumns', [from, { digest: wanted.digest, columns }])
@@ -191,9 +192,14 @@ export class Install {
     return this.#kept.manifestOf(this.#world.job.order.build, entries)
   }
 
+  #readHot(): Promise<ReadBuild | null> {
+    const { workers, hot } = this.#world
+    return readHot({ manifests: this.#ground.manifests, workers }, hot)
+  }
+
   get #kept(): ChunksKept {
-    const { workers, hot, wanted } = this.#world
-    this.#chunks ??= new ChunksKept([], { hot: () => readHot(workers, hot), cold: null, wanted })
+    const { wanted } = this.#world
+    this.#chunks ??= new ChunksKept([], { hot: () => this.#readHot(), cold: null, wanted })
     return this.#chunks
   }
 }

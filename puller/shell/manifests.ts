@@ -8,9 +8,11 @@ import { createZstdDecompress, zstdDecompress } from 'node:zlib'
 import type { Digest } from '#fleet/build.ts'
 import { FleetError } from '#fleet/errors.ts'
 import { decodeManifest, digestOf, MAX_MANIFEST_BYTES, type Manifest, objectsOf } from '#fleet/manifest.ts'
+import type { Columns } from '#fleet/manifest-columns.ts'
+import { packColumns, unpackColumns } from '#fleet/packed-columns.ts'
 import * as disk from './disk.ts'
 import { diskFault, errnoOf } from './disk-faults.ts'
-import { replaceSoftly } from './durable.ts'
+import { readIfThere, replaceIfPossible, replaceSoftly } from './durable.ts'
 import type { Downloads } from './fetch.ts'
 
 const decompress = promisify(zstdDecompress)
@@ -93,6 +95,17 @@ export class Manifests {
     }
   }
 
+  /** The columns of a manifest as they were kept; null when they were not, or not as they are now. */
+  columns({ digest, bytes }: LocalManifest): Columns | null {
+    const packed = readIfThere(this.#columnsPath(digest))
+    return packed && unpackColumns(packed, { digest, bytes })
+  }
+
+  /** Keeps what was read from a manifest, so that it need not be read line by line the next time. */
+  keepColumns(digest: Digest, columns: Columns): void {
+    replaceIfPossible('columns', this.#columnsPath(digest), packColumns(columns, digest))
+  }
+
   /** The copy on this node, else the store's. @throws FleetError `DIGEST_MISMATCH` · `MANIFEST_INVALID` · `LIMITS_EXCEEDED` · `STORE_*` · `DISK_*` */
   async get(
     wanted: { build: string; digest: Digest },
@@ -123,7 +136,9 @@ export class Manifests {
 
   /** Removes copies that no tree needs any more. */
   retain(digests: readonly (Digest | undefined)[]): void {
-    const names = new Set(digests.flatMap((digest) => (digest === undefined ? [] : [nameOf(digest)])))
+    const names = new Set(
+      digests.flatMap((digest) => (digest === undefined ? [] : [nameOf(digest), columnsNameOf(digest)])),
+    )
     for (const name of readdirSync(this.#directory)) {
       if (!names.has(name)) disk.unlink('manifest.retire', join(this.#directory, name))
     }
@@ -131,6 +146,10 @@ export class Manifests {
 
   #path(digest: Digest): string {
     return join(this.#directory, nameOf(digest))
+  }
+
+  #columnsPath(digest: Digest): string {
+    return join(this.#directory, columnsNameOf(digest))
   }
 
   #local(digest: Digest, bytes: Uint8Array<SharedArrayBuffer>, expected: { build?: string }): LocalManifest {
@@ -199,6 +218,10 @@ async function unpack(packed: Uint8Array, name: string, digest: Digest): Promise
 
 function errorCodeOf(error: unknown): unknown {
   return error instanceof Error && 'code' in error ? error.code : null
+}
+
+function columnsNameOf(digest: Digest): string {
+  return `${digest.slice('sha256:'.length)}.columns`
 }
 
 function nameOf(digest: Digest): string {

@@ -10,11 +10,11 @@ import { allEnded } from './all-ended.ts'
 import { apply } from './apply.ts'
 import type { Bringing } from './bring.ts'
 import { ChunksKept } from './chunked.ts'
+import { type HotBuild, type ReadBuild, readHot } from './columns-of.ts'
 import { keepDiff, keptDiff } from './diffs.ts'
 import type { Downloads } from './fetch.ts'
 import { inodesOfRecord, isRootUnchanged, type Lookout, lookOver } from './glance.ts'
 import type { Ground } from './ground.ts'
-import { type HotBuild, type ReadBuild, readHot } from './hot-build.ts'
 import { needIdle } from './idle.ts'
 import type { LocalManifest } from './manifests.ts'
 import { hasRoom } from './preflight.ts'
@@ -165,6 +165,7 @@ export class Patch {
       again ? lookOver(workers, this.#tree, columns, record, skip) : [],
       syncTree(layout, job.cold),
       this.#record(world, record, columns, changed),
+      this.#keepColumns(columns),
     ])
     if (drifted.length > 0) throw new NotAsSealed()
     if (keepsRoot && !isRootUnchanged(this.#tree, record)) throw new NotAsSealed()
@@ -180,6 +181,11 @@ export class Patch {
     ])
     const stranger = await workers.call(1, 'strangerIn', [tree, names])
     if (stranger !== null) throw new NotAsSealed()
+  }
+
+  /** While others wait for the disk. */
+  async #keepColumns(columns: Columns): Promise<void> {
+    this.#ground.manifests.keepColumns(this.#world.wanted.digest, columns)
   }
 
   /** From cold to the ordered build: by way of hot and the delta that begins there, by a delta from cold itself, or by comparing manifests. */
@@ -224,7 +230,8 @@ export class Patch {
 
   /** Asked for early where it will be wanted: then it is read while other things go on. */
   #readHot(): Promise<ReadBuild | null> {
-    this.#hotRead ??= readHot(this.#world.workers, this.#world.hot)
+    const { workers, hot } = this.#world
+    this.#hotRead ??= readHot({ manifests: this.#ground.manifests, workers }, hot)
     this.#hotRead.catch(() => undefined)
     return this.#hotRead
   }

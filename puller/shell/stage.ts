@@ -5,18 +5,18 @@ import { Chunks } from '#fleet/kept-chunks.ts'
 import type { Entry } from '#fleet/manifest.ts'
 import type { Columns } from '#fleet/manifest-columns.ts'
 import type { Trouble } from '#fleet/node-status.ts'
-import { isNothing, pathsOf, type StagePlan, stagePlan } from '#fleet/stage-plan.ts'
+import { contentsOf, isNothing, pathsOf, type StagePlan, stagePlan } from '#fleet/stage-plan.ts'
 import type { StageResult } from '../core/trees.ts'
 import { apply } from './apply.ts'
 import type { Bringing } from './bring.ts'
+import { type ColumnsWorld, columnsOf, type HotBuild } from './columns-of.ts'
 import type { DeltaBase } from './delta-source.ts'
 import { ensureDiff, keepDiff } from './diffs.ts'
 import { printable } from './directories.ts'
 import { diskFault } from './disk-faults.ts'
 import { Downloads } from './fetch.ts'
-import { type Glance, glance, Lookout, readSealed } from './glance.ts'
+import { type Glance, glance, Lookout } from './glance.ts'
 import { type Ground, sealOf } from './ground.ts'
-import type { HotBuild } from './hot-build.ts'
 import { needIdle } from './idle.ts'
 import { Install } from './install.ts'
 import type { LocalManifest } from './manifests.ts'
@@ -36,6 +36,7 @@ export class Staging {
   readonly #ground: Ground
   readonly #job: StageJob
   readonly #workers: Workers
+  readonly #reading: ColumnsWorld
   readonly #downloads: Downloads
   readonly #startedMs: number
   /** Repairing a sealed tree: everything is brought in aside first, so that the seal is not given up for bytes that never come. */
@@ -58,6 +59,7 @@ export class Staging {
     this.#record = this.#seal && !job.doubted ? readRecord(ground.layout, job.cold, this.#seal) : null
     this.#sweeping = this.#seal?.manifest === job.order.manifest
     const { manifests } = ground
+    this.#reading = { manifests, workers }
     const hotSeal = job.hot === null ? null : sealOf(ground, job.hot)
     const read = (seal: Seal | null) => lazily(() => seal && manifests.load(seal.manifest))
     this.#before = read(this.#seal)
@@ -152,7 +154,7 @@ export class Staging {
         drift = []
         await this.#needIdle(glanced.inodes)
         const lies = this.#seal && { seal: this.#seal, columns: glanced.columns }
-        if (lies !== null && this.#hot !== null) await ensureDiff(layout, this.#workers, lies, this.#hot)
+        if (lies !== null && this.#hot !== null) await ensureDiff(layout, this.#reading, lies, this.#hot)
         return await this.#armed(null, 'sweep', glanced.bytes)
       }
       const nowMs = diskNowMs(layout.tmp)
@@ -183,7 +185,7 @@ export class Staging {
   }
 
   get #sealedColumns(): Promise<Columns | null> {
-    return readSealed(this.#workers, this.#seal, this.#before())
+    return columnsOf(this.#reading, this.#seal, this.#before(), 0)
   }
 
   /** Whether the record alone says that cold is as it was sealed; null when it does not. */
@@ -208,9 +210,7 @@ export class Staging {
   }
 
   #plan(sight: Sight, wanted: LocalManifest): StagePlan {
-    const sources = new Map<string, string>()
-    for (const { type, content, path } of this.#hot?.local()?.manifest.entries ?? [])
-      if (type === 'f') sources.set(content, path)
+    const sources = contentsOf(this.#hot?.local()?.manifest.entries ?? [])
     return stagePlan(wanted.manifest.entries, sight.view, sources)
   }
 

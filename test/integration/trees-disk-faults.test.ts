@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { chmodSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { FleetError } from '#fleet/errors.ts'
@@ -22,6 +22,15 @@ function takeInodes(path: string, count: number): void {
   mkdirSync(join(path, 'fill'))
   try {
     for (let index = 0; index < count; index += 1) writeFileSync(join(path, 'fill', `${index}`), '')
+  } catch {
+    // As intended.
+  }
+}
+
+/** Leaves no block of a volume of less than 24 MiB free. */
+function fillUp(path: string): void {
+  try {
+    writeFileSync(join(path, 'filler'), randomBytes(24 * MIB))
   } catch {
     // As intended.
   }
@@ -94,14 +103,7 @@ test('C2: a disk that fills up while a build is written stops it, and the next t
   await first.deploy(one)
   await first.trees.close(true)
 
-  const fill = () => {
-    try {
-      writeFileSync(join(path, 'filler'), randomBytes(24 * MIB))
-    } catch {
-      // As intended.
-    }
-  }
-  const node = await testNode(t, { root: path, store: whenFetching(shop, fill) })
+  const node = await testNode(t, { root: path, store: whenFetching(shop, () => fillUp(path)) })
   const message = await failsWithHotUnchanged(node, 'DISK_FULL', () => node.stage(two))
   assert.match(message, /no space left.*hot still runs/)
   // C4: what must be remembered still can be.
@@ -111,6 +113,30 @@ test('C2: a disk that fills up while a build is written stops it, and the next t
   rmSync(join(path, 'filler'))
   await node.deploy(two)
   assert.deepEqual(node.hotLines(), two.lines)
+})
+
+test('C2: a full disk does not keep the tree that went out of service from being armed: what only saves work is left', async (t: TestContext) => {
+  const shop = await testStore(t)
+  const { path } = await volume(t, 'size=24m')
+  const one = await shop.publishFiles('b1', { page: 'one', same: 'same' })
+  const two = await shop.publishFiles('b2', { page: 'two', same: 'same' })
+  const node = await testNode(t, { root: join(path, 'root'), store: shop.store })
+  await node.deploy(one)
+  await node.deploy(two)
+  const state = join(node.root, '.hotcold')
+  const saved = () => [
+    ...readdirSync(state).filter((name) => name === 'diff'),
+    ...readdirSync(join(state, 'manifests')).filter((name) => name.endsWith('.columns')),
+  ]
+  await node.stage(one, 'sweep')
+  assert.equal(saved().length, 3)
+  rmSync(join(state, 'diff'))
+  for (const name of saved()) rmSync(join(state, 'manifests', name))
+  fillUp(path)
+  const { armed, drift } = await node.stage(one, 'sweep')
+  assert.deepEqual([armed, drift, saved()], [true, [], []])
+  await node.trees.swap('a')
+  assert.deepEqual(node.hotLines(), one.lines)
 })
 
 test('C3: a volume without inodes says inodes, before and in the middle of a staging', async (t: TestContext) => {

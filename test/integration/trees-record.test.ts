@@ -15,9 +15,12 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { zstdDecompressSync } from 'node:zlib'
 import type { BuildId } from '#fleet/build.ts'
 import { encodeManifest } from '#fleet/manifest.ts'
+import { Rows } from '#fleet/manifest-columns.ts'
 import { readManifest } from '#fleet/manifest-table.ts'
+import { packColumns } from '#fleet/packed-columns.ts'
 import { look } from '#puller/shell/look.ts'
 import { emptyRecord } from '#puller/shell/seal.ts'
 import { type Made, manifestOf, sha256 } from '#test/support/manifests.ts'
@@ -139,6 +142,36 @@ test('C12: a kept difference of the two trees that rotted is not gone by', async
   const rotten = text.replace(sha256('one'), sha256('333'))
   assert.notEqual(rotten, text)
   writeFileSync(path, rotten)
+  await stagesTheBuild(node, three)
+})
+
+test('C12: kept columns of a manifest that rotted are not gone by', async (t: TestContext) => {
+  const shop = await testStore(t)
+  const files = (page: string) => ({ ...SAME, 'app/other': '333', 'app/page': page })
+  const one = await shop.publishFiles('b1', files('one'))
+  const two = await shop.publishFiles('b2', files('two'))
+  const three = await shop.publishFiles('b3', files('333'))
+  const node = await testNode(t, { store: shop.store })
+  await node.deploy(one)
+  await node.deploy(two)
+  await node.stage(one, 'sweep')
+
+  // They say that cold has the page of b3 already.
+  const path = (end: string) => join(node.root, '.hotcold/manifests', `${one.manifest.slice('sha256:'.length)}.${end}`)
+  const read = readManifest(Uint8Array.from(readFileSync(path('json'))))
+  const ordered = readManifest(zstdDecompressSync(readFileSync(join(shop.directory, 'b3/manifest.json.zst'))))
+  assert.ok(read !== null && ordered !== null)
+  const { count, content, mtime } = read.columns
+  const rows = new Rows(read.columns)
+  const at = (name: string) => Array.from({ length: count }, (_, row) => rows.path(row)).indexOf(name)
+  const page = at('app/page')
+  content[page] = content[at('app/other')] ?? 0
+  mtime[page] = ordered.columns.mtime[page] ?? 0
+  const kept = readFileSync(path('columns'))
+  const rotten = Buffer.from(packColumns(read.columns, one.manifest))
+  rotten.set(kept.subarray(0, 64))
+  assert.notDeepEqual(rotten, kept)
+  writeFileSync(path('columns'), rotten)
   await stagesTheBuild(node, three)
 })
 
