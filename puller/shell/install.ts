@@ -83,11 +83,13 @@ export class Install {
   async #fill(): Promise<Omit<Installed, 'record'>> {
     const { workers, columns, hot } = this.#world
     const { copy, fetch, empty } = await this.#shares()
-    await workers.call(0, 'shapeRows', [])
-    const odd = await workers.call(0, 'writeEmpty', [empty])
+    const shaped = workers.call(0, 'shapeRows', [])
+    shaped.catch(() => undefined)
     // With a build in hot it is for the delta and the ranges to say what must travel: parts of large files may lie here.
-    const fetching = hot === null ? this.#stream(fetch) : this.#bring(fetch)
-    const [lost, { wrong, how }] = await Promise.all([this.#copy(copy), fetching])
+    const streamed = hot === null ? await this.#stream(fetch, shaped) : null
+    await shaped
+    const odd = await workers.call(0, 'writeEmpty', [empty])
+    const [lost, { wrong, how }] = await Promise.all([this.#copy(copy), streamed ?? this.#bring(fetch)])
     const again = [...odd, ...lost, ...wrong]
     if (again.length > 0) await this.#bring(again)
     await workers.call(0, 'finishRows', [])
@@ -136,8 +138,9 @@ export class Install {
    * Reads all of the artifact, on as many connections as there are threads. The frames of one file must reach one thread, in order: a stretch
    * that no file leaves goes to the thread whose connection is free, so that a large file keeps one of them busy and the others go on.
    * A store that would send the artifact from its beginning for each stretch is asked once, for all of it.
+   * @param shaped directories are there: until then the first frames are on their way
    */
-  async #stream(rows: readonly number[]): Promise<{ wrong: readonly number[]; how: 'whole' }> {
+  async #stream(rows: readonly number[], shaped: Promise<void>): Promise<{ wrong: readonly number[]; how: 'whole' }> {
     const { workers, downloads, columns, job } = this.#world
     const { frames, artifact, build } = this.#sourceOf([])
     const wanted = new Uint8Array(columns.count)
@@ -154,6 +157,7 @@ export class Install {
       for (const { first, start, end } of waiting) {
         const stream = downloads.stream(name, { start, end }, version, signal)
         for await (const { index, bytes } of cutFrames(stream, frames, first)) {
+          await shaped
           doneBytes += bytes.byteLength
           job.onProgress({ doneBytes, totalBytes: artifact.bytes })
           const rawBytes = frames[index]?.rawBytes ?? 0

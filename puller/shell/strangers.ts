@@ -1,7 +1,7 @@
 // Owns finding what lies in the directories of a tree that its build does not have. Runs in a worker.
 import { readdirSync } from 'node:fs'
 import { type Columns, Rows } from '#fleet/manifest-columns.ts'
-import { componentOf, Directories } from './directories.ts'
+import { componentOf } from './directories.ts'
 
 /** How many names all these directories hold together. @param directories paths; '' is the tree itself */
 export function countNames(tree: string, directories: readonly string[]): number {
@@ -30,24 +30,20 @@ export function namesOf(columns: Columns, directories: readonly string[]): Names
 /** The path of something in these directories that the build does not have; null when there is nothing. */
 export function strangerIn(tree: string, build: Names): string | null {
   let stranger: string | null = null
-  list(tree, [...build.keys()], (directory, names) => {
+  list(tree, build.keys(), (directory, names) => {
     const odd = names.find((name) => build.get(directory)?.has(name) !== true)
     if (odd !== undefined) stranger ??= directory === '' ? odd : `${directory}/${odd}`
   })
   return stranger
 }
 
+/** By path, not by handle, which would take most of the time: a directory that is no longer one shows against its row in the record. */
 function list(
   tree: string,
-  directories: readonly string[],
+  directories: Iterable<string>,
   each: (directory: string, names: readonly string[]) => void,
 ): void {
-  const handles = new Directories(tree)
-  try {
-    for (const directory of directories) {
-      each(directory, readdirSync(`${handles.handle(directory)}/.`, 'latin1').map(componentOf))
-    }
-  } finally {
-    handles.close()
+  for (const directory of directories) {
+    each(directory, readdirSync(directory === '' ? tree : `${tree}/${directory}`, 'latin1').map(componentOf))
   }
 }
