@@ -1,14 +1,10 @@
 // Owns staging and sweeping: cold is looked at, planned, brought up to date in place, proven durable, sealed and armed.
 import { lstatSync, readdirSync } from 'node:fs'
 import { isFleetError } from '#fleet/errors.ts'
-import { Chunks } from '#fleet/kept-chunks.ts'
-import type { Entry } from '#fleet/manifest.ts'
 import type { Columns } from '#fleet/manifest-columns.ts'
 import type { Trouble } from '#fleet/node-status.ts'
-import { contentsOf, isNothing, pathsOf, type StagePlan, stagePlan } from '#fleet/stage-plan.ts'
+import { isNothing, pathsOf, type StagePlan } from '#fleet/stage-plan.ts'
 import type { StageResult } from '../core/trees.ts'
-import { apply } from './apply.ts'
-import type { Bringing } from './bring.ts'
 import { type ColumnsWorld, columnsOf, type HotBuild } from './columns-of.ts'
 import type { DeltaBase } from './delta-source.ts'
 import { ensureDiff, keepDiff } from './diffs.ts'
@@ -22,12 +18,12 @@ import { Install } from './install.ts'
 import type { LocalManifest } from './manifests.ts'
 import { repairLimit, waitForMoment } from './moments.ts'
 import { Patch } from './patch.ts'
-import { diskNowMs, recordOf } from './record.ts'
+import { diskNowMs } from './record.ts'
 import { readRecord, type Seal, type SealRecord, writeSeal } from './seal.ts'
-import { type Inodes, inodesOf, type Sight, see } from './sight.ts'
+import { type Inodes, inodesOf } from './sight.ts'
 import { lazily, type StageJob } from './stage-job.ts'
 import { Supply } from './supply.ts'
-import { syncTree } from './sync-volume.ts'
+import { Thorough } from './thorough.ts'
 import type { Workers } from './workers.ts'
 
 const MOST_DRIFT = 20
@@ -95,12 +91,13 @@ export class Staging {
     wanted.check()
     manifests.keep(wanted)
     const nowMs = diskNowMs(layout.tmp)
-    const walk = await this.#workers.call(0, 'walk', [this.#tree])
+    const thorough = this.#thorough()
+    const walk = await thorough.walk()
     await this.#needIdle(inodesOf(walk))
-    const sight = await this.#see(walk, wanted)
-    const plan = this.#plan(sight, wanted)
-    const how = await this.#apply(plan, sight, wanted, signal)
-    await this.#sealTree(plan, sight, wanted, nowMs)
+    const sight = await thorough.see(walk, wanted)
+    const plan = thorough.plan(sight, wanted)
+    const how = await thorough.apply(plan, sight, wanted, signal)
+    this.#writeSeal(wanted, await thorough.record(plan, sight, wanted, nowMs))
     return await this.#armed(plan, how)
   }
 
@@ -111,16 +108,30 @@ export class Staging {
   /** The quick way, when the record tells what lies in cold: work that grows with the change alone. Null when it cannot be taken. */
   async #patch(wanted: LocalManifest, lookout: Lookout): Promise<StageResult | null> {
     if (this.#seal === null || this.#record === null) return null
-    const patch = new Patch(this.#ground, {
+    const { seal, record } = { seal: this.#seal, record: this.#record }
+    const done = await new Patch(this.#ground, { ...this.#common(), seal, record, wanted, lookout }).run()
+    return done && (await this.#armed(done.plan, done.how, done.keptBytes))
+  }
+
+  #thorough(): Thorough {
+    return new Thorough(this.#ground, {
+      ...this.#common(),
+      record: this.#record,
+      aside: this.#sweeping,
+      needIdle: (walk) => this.#needIdle(inodesOf(walk)),
+    })
+  }
+
+  /** What every way of bringing a tree up to date works with. */
+  #common() {
+    return {
       ...{ job: this.#job, workers: this.#workers, downloads: this.#downloads, supply: this.#supply },
-      ...{ seal: this.#seal, record: this.#record, before: this.#before, hot: this.#hot, wanted, lookout },
+      ...{ before: this.#before, hot: this.#hot },
       spread: () => this.#spread(),
       onUnseal: () => {
         this.#unsealed = true
       },
-    })
-    const done = await patch.run()
-    return done && (await this.#armed(done.plan, done.how, done.keptBytes))
+    }
   }
 
   /** Into an empty tree everything is written once, in order. Null when cold is not empty, or the manifest cannot be read in one pass. */
@@ -158,16 +169,17 @@ export class Staging {
         return await this.#armed(null, 'sweep', glanced.bytes)
       }
       const nowMs = diskNowMs(layout.tmp)
-      const walk = await this.#workers.call(0, 'walk', [this.#tree])
+      const thorough = this.#thorough()
+      const walk = await thorough.walk()
       const wanted = await this.#supply.manifest(limit.signal)
       wanted.check()
       this.#ground.manifests.keep(wanted)
-      const sight = await this.#see(walk, wanted)
-      plan = this.#plan(sight, wanted)
+      const sight = await thorough.see(walk, wanted)
+      plan = thorough.plan(sight, wanted)
       drift = pathsOf(plan, wanted.manifest.entries).slice(0, MOST_DRIFT).map(printable)
       await this.#needIdle(inodesOf(walk))
-      if (!isNothing(plan)) await this.#apply(plan, sight, wanted, limit.signal)
-      await this.#sealTree(plan, sight, wanted, nowMs)
+      if (!isNothing(plan)) await thorough.apply(plan, sight, wanted, limit.signal)
+      this.#writeSeal(wanted, await thorough.record(plan, sight, wanted, nowMs))
       return await this.#armed(plan, 'sweep')
     } catch (error) {
       this.#job.signal.throwIfAborted()
@@ -199,66 +211,6 @@ export class Staging {
 
   get #wanted() {
     return { build: this.#job.order.build, digest: this.#job.order.manifest }
-  }
-
-  async #see(walk: Parameters<typeof see>[2], wanted: LocalManifest): Promise<Sight> {
-    const { owner } = this.#ground
-    const before = this.#before()?.manifest.entries
-    const record = this.#record
-    const vouched = before && record?.ino.length === before.length + 1 ? { entries: before, record } : null
-    return await see(this.#workers, this.#tree, walk, wanted.manifest.entries, vouched, owner)
-  }
-
-  #plan(sight: Sight, wanted: LocalManifest): StagePlan {
-    const sources = contentsOf(this.#hot?.local()?.manifest.entries ?? [])
-    return stagePlan(wanted.manifest.entries, sight.view, sources)
-  }
-
-  /** Everything from the first file aside to `syncfs`. After it the tree is complete and durable, but for its seal. */
-  async #apply(
-    plan: StagePlan,
-    sight: Sight,
-    wanted: LocalManifest,
-    signal: AbortSignal,
-  ): Promise<'delta' | 'ranges' | 'whole'> {
-    const how = await apply(this.#ground, {
-      plan,
-      view: sight.view,
-      bringing: this.#bringing(wanted.manifest, sight, signal),
-      supply: this.#supply,
-      cold: this.#job.cold,
-      needIdle: () => this.#needIdle(inodesOf(sight.walk)),
-      aside: this.#sweeping,
-      spread: () => this.#spread(),
-      onUnseal: () => {
-        this.#unsealed = true
-      },
-    })
-    await syncTree(this.#ground.layout, this.#job.cold)
-    return how
-  }
-
-  #bringing(manifest: LocalManifest['manifest'], sight: Sight, signal: AbortSignal): Bringing {
-    const { layout } = this.#ground
-    const before = this.#before()?.manifest ?? null
-    const isTrusted = (entry: Entry) => sight.view.get(entry.path)?.content === entry.content
-    const chunks = new Chunks(this.#hot?.local()?.manifest ?? null, before, isTrusted)
-    return {
-      manifest,
-      workers: this.#workers,
-      downloads: this.#downloads,
-      signal,
-      onProgress: this.#job.onProgress,
-      trees: { hot: this.#job.hot === null ? '' : layout.tree[this.#job.hot], cold: this.#tree },
-      kept: async () => (index) => chunks.keptOf(manifest.entries[index], manifest.frames),
-      replaces: (path) => sight.view.get(path)?.type === 'f',
-    }
-  }
-
-  async #sealTree(plan: StagePlan, sight: Sight, wanted: LocalManifest, nowMs: number): Promise<void> {
-    const { layout, clock } = this.#ground
-    const world = { workers: this.#workers, tree: this.#tree, tmp: layout.tmp, clock }
-    this.#writeSeal(wanted, await recordOf(world, plan, sight, wanted.manifest.entries, nowMs))
   }
 
   #writeSeal(wanted: LocalManifest, record: SealRecord): void {
