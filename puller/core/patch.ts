@@ -2,7 +2,7 @@
 import type { Entry } from '#fleet/manifest.ts'
 import { CHARS, type Columns, Rows } from '#fleet/manifest-columns.ts'
 import { parentOf } from '#fleet/paths.ts'
-import type { Present, TreeView } from '#fleet/stage-plan.ts'
+import type { Present, StagePlan, TreeView } from '#fleet/stage-plan.ts'
 import { composed, inverse, type Row, type TreeDiff } from '#fleet/tree-diff.ts'
 
 /** What lies in a tree at the paths that change, when it is as it was sealed. */
@@ -54,4 +54,12 @@ const OWNER_ALL = 0o700
 
 function isClosed(mode: number): boolean {
   return (mode & OWNER_ALL) !== OWNER_ALL
+}
+
+/** What is brought beside the tree is lost when its fetching is interrupted for good: no more than a line brings in a minute or two. */
+const MOST_ASIDE_BYTES = 256 * 1024 * 1024
+
+/** Whether all that the plan brings is little enough to be brought beside the tree first; more is put in its place file by file, and a next try goes on from there. */
+export function isLittle(plan: Pick<StagePlan, 'fetchedBytes'>): boolean {
+  return plan.fetchedBytes <= MOST_ASIDE_BYTES
 }

@@ -5,7 +5,7 @@ import type { Entry } from '#fleet/manifest.ts'
 import { type Columns, Rows } from '#fleet/manifest-columns.ts'
 import { peakOf, type StagePlan, stagePlan, type TreeView } from '#fleet/stage-plan.ts'
 import { composed, type TreeDiff } from '#fleet/tree-diff.ts'
-import { betweenHotAnd, isRootTouched, touchedDirectories, viewOf } from '../core/patch.ts'
+import { betweenHotAnd, isLittle, isRootTouched, touchedDirectories, viewOf } from '../core/patch.ts'
 import { allEnded } from './all-ended.ts'
 import { apply } from './apply.ts'
 import type { Bringing } from './bring.ts'
@@ -108,7 +108,7 @@ export class Patch {
       cold: job.cold,
       needIdle: () => this.#needAsSealed(),
       // While bytes are on their way cold stays whole, for a rollback, and is looked at meanwhile.
-      aside: hasRoom(layout.trees, peakOf(plan, entries, view, true)),
+      aside: isLittle(plan) && hasRoom(layout.trees, peakOf(plan, entries, view, true)),
       spread: this.#world.spread,
       onUnseal: this.#world.onUnseal,
     })
