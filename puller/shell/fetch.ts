@@ -231,3 +231,21 @@ export async function* cutFrames(
   }
   if (filled > 0) throw new FleetError('STORE_BAD_ANSWER', `the artifact ends inside frame ${index}`)
 }
+
+/** Frames put together until they hold so many bytes, or there are no more. */
+export async function* batches<frame extends { readonly bytes: Uint8Array }>(
+  frames: AsyncIterable<frame>,
+  leastBytes: number,
+): AsyncGenerator<readonly frame[]> {
+  let batch: frame[] = []
+  let held = 0
+  for await (const frame of frames) {
+    batch.push(frame)
+    held += frame.bytes.byteLength
+    if (held < leastBytes) continue
+    yield batch
+    batch = []
+    held = 0
+  }
+  if (batch.length > 0) yield batch
+}

@@ -10,7 +10,7 @@ import { artifactFacts, type Bringing, type Source } from './bring.ts'
 import { ChunksKept } from './chunked.ts'
 import { type HotBuild, type ReadBuild, readHot } from './columns-of.ts'
 import * as disk from './disk.ts'
-import { cutFrames, type Downloads } from './fetch.ts'
+import { batches, cutFrames, type Downloads } from './fetch.ts'
 import { frameRows, stretches } from './frame-rows.ts'
 import type { Ground } from './ground.ts'
 import { Lanes, sideBySide } from './lanes.ts'
@@ -45,7 +45,9 @@ export interface Installed {
 const COPIED_AT_ONCE = 128
 /** What is read by one request: enough that it costs nothing beside it, little enough that all threads end at the same time. */
 const STRETCH_BYTES = 8 * 1024 * 1024
-/** Frames that may wait at a thread: enough that it never waits for the store's next bytes. */
+/** Frames are handed to a thread by so many bytes: each time costs both sides as much as a small frame takes to write. */
+const BATCH_BYTES = 128 * 1024
+/** Batches that may wait at a thread: enough that it never waits for the store's next bytes. */
 const QUEUED = 4
 
 export class Install {
@@ -84,10 +86,8 @@ export class Install {
     const { workers, columns, hot } = this.#world
     const { copy, fetch, empty } = await this.#shares()
     const shaped = workers.call(0, 'shapeRows', [])
-    shaped.catch(() => undefined)
     // With a build in hot it is for the delta and the ranges to say what must travel: parts of large files may lie here.
-    const streamed = hot === null ? await this.#stream(fetch, shaped) : null
-    await shaped
+    const [, streamed] = await allEnded([shaped, hot === null ? this.#stream(fetch, shaped) : null])
     const odd = await workers.call(0, 'writeEmpty', [empty])
     const [lost, { wrong, how }] = await Promise.all([this.#copy(copy), streamed ?? this.#bring(fetch)])
     const again = [...odd, ...lost, ...wrong]
@@ -156,13 +156,15 @@ export class Install {
     await sideBySide(workers.count, job.signal, async (thread, signal) => {
       for (const { first, start, end } of waiting) {
         const stream = downloads.stream(name, { start, end }, version, signal)
-        for await (const { index, bytes } of cutFrames(stream, frames, first)) {
+        for await (const cut of batches(cutFrames(stream, frames, first), BATCH_BYTES)) {
+          const together = cut.map(({ index, bytes }) => {
+            return { index, packed: bytes, rawBytes: frames[index]?.rawBytes ?? 0, starting: byFrame.startingIn(index) }
+          })
           await shaped
-          doneBytes += bytes.byteLength
+          doneBytes += cut.reduce((sum, { bytes }) => sum + bytes.byteLength, 0)
           job.onProgress({ doneBytes, totalBytes: artifact.bytes })
-          const rawBytes = frames[index]?.rawBytes ?? 0
-          const starting = byFrame.startingIn(index)
-          await lanes.add(thread, workers.call(thread, 'writeRows', [index, bytes, rawBytes, starting], [bytes.buffer]))
+          const buffers = cut.map(({ bytes }) => bytes.buffer)
+          await lanes.add(thread, workers.call(thread, 'writeRows', [together], buffers))
         }
       }
     })

@@ -14,6 +14,15 @@ export interface RowOptions {
   readonly owner: disk.Owner | null
 }
 
+/** A frame of the artifact as it came. */
+export interface PackedFrame {
+  readonly index: number
+  readonly packed: Uint8Array<ArrayBuffer>
+  readonly rawBytes: number
+  /** Rows of the wanted files that begin in it. */
+  readonly starting: readonly number[]
+}
+
 interface OpenRow {
   readonly row: number
   readonly fd: number
@@ -92,15 +101,14 @@ export class RowWriter {
   }
 
   /**
-   * Writes the parts of files that lie in a frame. Frames that share a file must come in order, to the same writer.
-   * @param starting rows of the files that begin in it
+   * Writes the parts of files that lie in frames. Frames that share a file must come in order, to the same writer.
    * @returns rows whose bytes were wrong: nothing of them is left
    */
-  writeFrame(index: number, packed: Uint8Array, rawBytes: number, starting: readonly number[]): number[] {
-    return decompressed(packed, rawBytes, (raw) => this.#write(index, raw, starting))
+  writeFrames(frames: readonly PackedFrame[]): number[] {
+    return frames.flatMap((frame) => decompressed(frame.packed, frame.rawBytes, (raw) => this.#write(frame, raw)))
   }
 
-  #write(index: number, raw: Buffer | null, starting: readonly number[]): number[] {
+  #write({ index, starting }: PackedFrame, raw: Buffer | null): number[] {
     const wrong: number[] = []
     const open = this.#open
     this.#open = []

@@ -84,7 +84,7 @@ export const operations = {
   shapeRows: withRows((it) => it.shape()),
   finishRows: withRows((it) => it.finish()),
   writeEmpty: withRows((it, ...args: Parameters<RowWriter['writeEmpty']>) => it.writeEmpty(...args)),
-  writeRows: withRows((it, ...args: Parameters<RowWriter['writeFrame']>) => it.writeFrame(...args)),
+  writeRows: withRows((it, ...args: Parameters<RowWriter['writeFrames']>) => it.writeFrames(...args)),
   copyRows: withRows((it, ...args: Parameters<RowWriter['copy']>) => it.copy(...args)),
   place: withWriter((it, ...args: Parameters<TreeWriter['place']>) => it.place(...args)),
 } as const
