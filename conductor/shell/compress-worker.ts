@@ -1,9 +1,15 @@
-// Owns the body of a thread that compresses: a frame's raw bytes in, the frame out.
+// Owns the body of a thread that compresses: raw bytes of frames in, the frames out.
 import { parentPort } from 'node:worker_threads'
 import { release, zstdFrame } from './zstd.ts'
 
-parentPort?.on('message', (raw: Uint8Array) => {
-  const packed = zstdFrame(raw)
-  release(raw)
-  parentPort?.postMessage(packed, [packed.buffer])
+parentPort?.on('message', (raws: readonly Uint8Array[]) => {
+  const packed = raws.map((raw) => {
+    const frame = zstdFrame(raw)
+    release(raw)
+    return frame
+  })
+  parentPort?.postMessage(
+    packed,
+    packed.map(({ buffer }) => buffer),
+  )
 })

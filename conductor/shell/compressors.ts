@@ -5,7 +5,7 @@ import { Worker } from 'node:worker_threads'
 /** Beyond these the one thread that reads and hashes cannot keep up. */
 const MOST_THREADS = 4
 
-type Waiting = PromiseWithResolvers<Uint8Array>
+type Waiting = PromiseWithResolvers<readonly Uint8Array[]>
 
 /** One thread, whose answers come in the order of what it was given. */
 class Compressor {
@@ -15,7 +15,7 @@ class Compressor {
   #failure: Error | null = null
 
   constructor() {
-    this.#worker.on('message', (packed: Uint8Array) => this.#waiting.shift()?.resolve(packed))
+    this.#worker.on('message', (packed: readonly Uint8Array[]) => this.#waiting.shift()?.resolve(packed))
     this.#worker.on('error', (error) => this.#fail(error instanceof Error ? error : new Error(String(error))))
     this.#worker.on('exit', () => this.#fail(new Error('a thread that compresses ended')))
   }
@@ -24,11 +24,14 @@ class Compressor {
     return this.#waiting.length
   }
 
-  compress(raw: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
+  compress(raw: readonly Uint8Array<ArrayBuffer>[]): Promise<readonly Uint8Array[]> {
     if (this.#failure !== null) return Promise.reject(this.#failure)
-    const waiting = Promise.withResolvers<Uint8Array>()
+    const waiting = Promise.withResolvers<readonly Uint8Array[]>()
     this.#waiting.push(waiting)
-    this.#worker.postMessage(raw, [raw.buffer])
+    this.#worker.postMessage(
+      raw,
+      raw.map(({ buffer }) => buffer),
+    )
     return waiting.promise
   }
 
@@ -49,8 +52,8 @@ export class Compressors {
   readonly #threads: Compressor[] = []
   readonly #most = Math.min(MOST_THREADS, availableParallelism())
 
-  /** One zstd frame of `raw`, whose memory is handed over: nobody else may use it any more. */
-  compress(raw: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
+  /** A zstd frame of each of `raw`, whose memory is handed over: nobody else may use it any more. */
+  compress(raw: readonly Uint8Array<ArrayBuffer>[]): Promise<readonly Uint8Array[]> {
     const idle = this.#threads.find(({ queued }) => queued === 0)
     if (idle !== undefined) return idle.compress(raw)
     if (this.#threads.length < this.#most) this.#threads.push(new Compressor())
