@@ -110,39 +110,37 @@ async function idling(
   const consul = await startConsul(scope)
   await consul.kv.put(TARGET_KEY, order(1, now, null))
   say('staging all of it in one puller, then watching two do nothing')
+  await using ends = new AsyncDisposableStack()
   const staged = await startPuller({ ...fresh, consul })
+  ends.defer(() => staged.stop())
   await sealedWith(fresh.root, now.build)
   await staged.atRest(1)
   const started = await startPuller(options)
+  ends.defer(() => started.stop())
   await started.atRest(1)
-  try {
-    // The time after work is not idle: V8 gives its pages back over half a minute.
-    await delay(Math.min(SETTLE_MS, seconds * 1_000))
-    const watched = { 'idle-started': started, 'idle-staged': staged }
-    const samples = new Map(
-      Object.keys(watched).map((name) => [name, [] as { cpuPercent: number; residentMiB: number }[]]),
-    )
-    const windowMs = (seconds * 1_000) / WINDOWS
-    const total = Object.entries(watched).map(([name, puller]) => [name, puller.cpuMs()] as const)
-    for (let window = 0; window < WINDOWS; window += 1) {
-      const before = new Map(Object.entries(watched).map(([name, puller]) => [name, puller.cpuMs()]))
-      await delay(windowMs)
-      for (const [name, puller] of Object.entries(watched)) {
-        const usedMs = puller.cpuMs() - (before.get(name) ?? 0)
-        samples.get(name)?.push({ cpuPercent: (100 * usedMs) / windowMs, residentMiB: puller.residentMiB() })
-      }
+  // The time after work is not idle: V8 gives its pages back over half a minute.
+  await delay(Math.min(SETTLE_MS, seconds * 1_000))
+  const watched = { 'idle-started': started, 'idle-staged': staged }
+  const samples = new Map(
+    Object.keys(watched).map((name) => [name, [] as { cpuPercent: number; residentMiB: number }[]]),
+  )
+  const windowMs = (seconds * 1_000) / WINDOWS
+  const total = Object.entries(watched).map(([name, puller]) => [name, puller.cpuMs()] as const)
+  for (let window = 0; window < WINDOWS; window += 1) {
+    const before = new Map(Object.entries(watched).map(([name, puller]) => [name, puller.cpuMs()]))
+    await delay(windowMs)
+    for (const [name, puller] of Object.entries(watched)) {
+      const usedMs = puller.cpuMs() - (before.get(name) ?? 0)
+      samples.get(name)?.push({ cpuPercent: (100 * usedMs) / windowMs, residentMiB: puller.residentMiB() })
     }
-    return total.map(([name, beganMs]) => {
-      const puller = name === 'idle-started' ? started : staged
-      const { what, medians, samples: kept } = measuredOf(name, WHAT[name] ?? '', samples.get(name) ?? [])
-      const cpuPercent = (puller.cpuMs() - beganMs) / (seconds * 10)
-      const residentMiB = Math.max(...kept.map((sample) => sample.residentMiB ?? 0))
-      return { name, what, samples: kept, medians: { ...medians, cpuPercent, residentMiB, peakMiB: puller.peakMiB() } }
-    })
-  } finally {
-    await started.stop()
-    await staged.stop()
   }
+  return total.map(([name, beganMs]) => {
+    const puller = name === 'idle-started' ? started : staged
+    const { what, medians, samples: kept } = measuredOf(name, WHAT[name] ?? '', samples.get(name) ?? [])
+    const cpuPercent = (puller.cpuMs() - beganMs) / (seconds * 10)
+    const residentMiB = Math.max(...kept.map((sample) => sample.residentMiB ?? 0))
+    return { name, what, samples: kept, medians: { ...medians, cpuPercent, residentMiB, peakMiB: puller.peakMiB() } }
+  })
 }
 
 const WHAT: Readonly<Record<string, string>> = {

@@ -28,12 +28,18 @@ function short(trouble: Trouble): Trouble {
   return { code, message: message.length > MAX_MESSAGE ? `${message.slice(0, MAX_MESSAGE - 1)}…` : message }
 }
 
+/** Why the job in hand waits, when that is worth a word. */
+export function waitsFor({ job }: NodeState): Trouble | null {
+  if (job?.kind !== 'wait' || (job.pause === 'arm' && job.tries < PATIENT_TRIES)) return null
+  return job.trouble
+}
+
 /** What is wrong by the machine's own lights. */
 function troublesOf(state: NodeState): readonly Trouble[] {
   const troubles: Trouble[] = []
-  const { job, stand, hotDrift } = state
-  const patient = job?.kind === 'wait' && job.pause === 'arm' && job.tries < PATIENT_TRIES
-  if (job?.kind === 'wait' && job.trouble !== null && !patient) troubles.push(job.trouble)
+  const { stand, hotDrift } = state
+  const waits = waitsFor(state)
+  if (waits !== null) troubles.push(waits)
   if (stand !== null) troubles.push({ code: stand.code, message: stand.message })
   if (hotDrift.length > 0) {
     troubles.push({

@@ -7,6 +7,7 @@ import type { Clock, Logger } from '#fleet/ports.ts'
 import { encodeJournal } from '../core/journal.ts'
 import { step } from '../core/machine.ts'
 import { comesByAgain, type Journal, journalOf } from '../core/recover.ts'
+import { waitsFor } from '../core/report.ts'
 import type { Job, NodeEvent, NodeState, Step } from '../core/state.ts'
 import type { Shelf } from './durable.ts'
 import type { Perform } from './effects.ts'
@@ -49,6 +50,8 @@ export function startLoop(start: Step, world: LoopWorld): Loop {
   let journalled = ''
   let saved: Journal | null = null
   let trouble: Trouble | null = null
+  /** Why it waits, as was said last; null once it went on. */
+  let told: Trouble['code'] | null = null
   let inHand: { readonly job: Job; readonly abort: AbortController; readonly settled: Promise<void> } | null = null
 
   function begin(job: Job): void {
@@ -116,6 +119,14 @@ export function startLoop(start: Step, world: LoopWorld): Loop {
     }
   }
 
+  /** Once for each reason, not at each try. */
+  function tellWait(): void {
+    const waits = waitsFor(state)
+    if (waits === null || waits.code === told) return
+    told = waits.code
+    log.warn('waits and tries again', { code: waits.code, detail: waits.message })
+  }
+
   async function turn(): Promise<void> {
     for (let event = queue.shift(); event !== undefined; event = queue.shift()) {
       const was = state
@@ -123,8 +134,11 @@ export function startLoop(start: Step, world: LoopWorld): Loop {
       state = done.state
       log.debug('step', { event: JSON.stringify(event), state: digestOf(state) })
       for (const { from, edge, to } of done.trail) {
-        if (from !== to) log.info('phase changed', { from, edge, to, ...facts(state, event) })
+        if (from === to) continue
+        told = null
+        log.info('phase changed', { from, edge, to, ...facts(state, event) })
       }
+      tellWait()
       if (state === was && done.effects.length === 0) continue
       await carryOut(done)
       world.onChange(state, event)
