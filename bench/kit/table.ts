@@ -41,7 +41,7 @@ export function heading(key: string): string {
 /** A plain figure: three digits where there is a fraction. */
 export function plain(value: number): string {
   if (value >= 100) return Math.round(value).toLocaleString('en')
-  return value === 0 ? '0' : value.toPrecision(value >= 10 ? 3 : 2)
+  return value === 0 ? '0' : value.toPrecision(value >= 1 ? 3 : 2)
 }
 
 /** A figure in the unit of its heading. */
