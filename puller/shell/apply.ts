@@ -50,10 +50,12 @@ export async function apply(ground: Ground, it: Application): Promise<'delta' | 
   // What is copied within cold must be read before anything is removed.
   const lost = new Set(await copyFiles(bringing, shape.tree, near, false))
   const bring = async () => {
-    const copied = copyFiles(bringing, bringing.trees.hot, far, !aside)
-    copied.catch(() => undefined)
-    const how = await supply.bring(bringing, [...plan.fetch, ...lost], !aside)
-    const wrong = await copied
+    const failed = new AbortController()
+    const brought = supply.bring(bringing, [...plan.fetch, ...lost], !aside)
+    brought.catch((error: unknown) => failed.abort(error))
+    const copying = { ...bringing, signal: AbortSignal.any([signal, failed.signal]) }
+    // Nothing may be written behind the back of whoever hears of a failure.
+    const [how, wrong] = await allEnded([brought, copyFiles(copying, bringing.trees.hot, far, !aside)])
     return wrong.length === 0 ? how : await supply.bring(bringing, wrong, !aside)
   }
   let how = aside ? await bring() : null

@@ -5,7 +5,7 @@ import type { Digest } from '#fleet/build.ts'
 import type { Columns } from '#fleet/manifest-columns.ts'
 import { decodeDiff, encodeDiff, inverse, type TreeDiff } from '#fleet/tree-diff.ts'
 import { type ColumnsWorld, type HotBuild, readHot } from './columns-of.ts'
-import { readIfThere, replaceIfPossible } from './durable.ts'
+import { readIfPossible, replaceIfPossible } from './durable.ts'
 import type { Layout } from './layout.ts'
 import type { Seal } from './seal.ts'
 
@@ -21,7 +21,7 @@ export function keepDiff(layout: Layout, diff: TreeDiff): void {
 
 /** The difference that was kept, in the direction asked for; null when it is of other builds, or damaged. */
 export function keptDiff(layout: Layout, from: Digest, to: Digest): TreeDiff | null {
-  const text = readIfThere(diffPath(layout))?.toString('utf8') ?? ''
+  const text = readIfPossible(diffPath(layout))?.toString('utf8') ?? ''
   const cut = text.indexOf('\n')
   const body = text.slice(cut + 1)
   if (cut < 0 || hash('sha256', body) !== text.slice(0, cut)) return null

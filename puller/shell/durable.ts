@@ -61,6 +61,16 @@ function discard(path: string): void {
   }
 }
 
+/** What only saves work: a file that cannot be read is as good as none. */
+export function readIfPossible(path: string): Buffer | null {
+  try {
+    return readFileSync(path)
+  } catch (error) {
+    if (errnoOf(error) === null) throw error
+    return null
+  }
+}
+
 export function readIfThere(path: string): Buffer | null {
   try {
     return readFileSync(path)

@@ -32,6 +32,7 @@ export class Lookout {
   readonly #look: (columns: Promise<Columns | null>) => Promise<Glance | null>
   #last: Promise<Glance | null>
   #sinceMs: number
+  #looks = 1
 
   /** @param look null when the tree is not as it was sealed */
   constructor(
@@ -53,11 +54,17 @@ export class Lookout {
     return this.#clock.monotonic() - this.#sinceMs <= FRESH_MS
   }
 
+  /** How often it has looked. */
+  get looks(): number {
+    return this.#looks
+  }
+
   /** What was seen, not long ago. @throws as `look` */
   async seen(): Promise<Glance | null> {
     const last = await this.#last
     if (this.isFresh || last === null) return last
     this.#sinceMs = this.#clock.monotonic()
+    this.#looks += 1
     this.#last = this.#look(this.columns)
     return await this.#last
   }

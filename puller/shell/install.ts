@@ -78,16 +78,20 @@ export class Install {
     // What is looked at does not change by being written out.
     const world = { workers, tree, tmp: layout.tmp, clock }
     const [, record] = await allEnded([syncTree(layout, job.cold), recordAll(world, columns)])
-    manifests.keepColumns(wanted.digest, columns)
     return { ...done, record }
   }
 
   async #fill(): Promise<Omit<Installed, 'record'>> {
-    const { workers, columns, hot } = this.#world
+    const { workers, columns, hot, job } = this.#world
     const { copy, fetch, empty } = await this.#shares()
     const shaped = workers.call(0, 'shapeRows', [])
+    const unshaped = new AbortController()
+    shaped.catch((error: unknown) => unshaped.abort(error))
     // With a build in hot it is for the delta and the ranges to say what must travel: parts of large files may lie here.
-    const [, streamed] = await allEnded([shaped, hot === null ? this.#stream(fetch, shaped) : null])
+    const [, streamed] = await allEnded([
+      shaped,
+      hot === null ? this.#stream(fetch, shaped, AbortSignal.any([job.signal, unshaped.signal])) : null,
+    ])
     const odd = await workers.call(0, 'writeEmpty', [empty])
     const [lost, { wrong, how }] = await Promise.all([this.#copy(copy), streamed ?? this.#bring(fetch)])
     const again = [...odd, ...lost, ...wrong]
@@ -140,7 +144,11 @@ export class Install {
    * A store that would send the artifact from its beginning for each stretch is asked once, for all of it.
    * @param shaped directories are there: until then the first frames are on their way
    */
-  async #stream(rows: readonly number[], shaped: Promise<void>): Promise<{ wrong: readonly number[]; how: 'whole' }> {
+  async #stream(
+    rows: readonly number[],
+    shaped: Promise<void>,
+    ended: AbortSignal,
+  ): Promise<{ wrong: readonly number[]; how: 'whole' }> {
     const { workers, downloads, columns, job } = this.#world
     const { frames, artifact, build } = this.#sourceOf([])
     const wanted = new Uint8Array(columns.count)
@@ -153,7 +161,7 @@ export class Install {
     const waiting = stretches(frames, byFrame, wholeOnly ? Number.POSITIVE_INFINITY : STRETCH_BYTES).values()
     const name = objectsOf.artifact(build)
     let doneBytes = 0
-    await sideBySide(workers.count, job.signal, async (thread, signal) => {
+    await sideBySide(workers.count, ended, async (thread, signal) => {
       for (const { first, start, end } of waiting) {
         const stream = downloads.stream(name, { start, end }, version, signal)
         for await (const cut of batches(cutFrames(stream, frames, first), BATCH_BYTES)) {

@@ -12,13 +12,17 @@ import type { Columns } from '#fleet/manifest-columns.ts'
 import { packColumns, unpackColumns } from '#fleet/packed-columns.ts'
 import * as disk from './disk.ts'
 import { diskFault, errnoOf } from './disk-faults.ts'
-import { readIfThere, replaceIfPossible, replaceSoftly } from './durable.ts'
+import { readIfPossible, replaceIfPossible, replaceSoftly } from './durable.ts'
 import type { Downloads } from './fetch.ts'
+import { hasRoom } from './preflight.ts'
 
 const decompress = promisify(zstdDecompress)
 
 /** A manifest up to this is taken into memory without a question; that of 60,000 files has 10 MiB. */
 const EASY_BYTES = 32 * 1024 * 1024
+
+/** Columns are kept where so many times their length is free. */
+const ROOM_FACTOR = 8
 
 /** The bytes of a manifest, its digest proven. They are read into rows or entries only by those who need these. */
 export class LocalManifest {
@@ -97,13 +101,16 @@ export class Manifests {
 
   /** The columns of a manifest as they were kept; null when they were not, or not as they are now. */
   columns({ digest, bytes }: LocalManifest): Columns | null {
-    const packed = readIfThere(this.#columnsPath(digest))
+    const packed = readIfPossible(this.#columnsPath(digest))
     return packed && unpackColumns(packed, { digest, bytes })
   }
 
   /** Keeps what was read from a manifest, so that it need not be read line by line the next time. */
   keepColumns(digest: Digest, columns: Columns): void {
-    replaceIfPossible('columns', this.#columnsPath(digest), packColumns(columns, digest))
+    const packed = packColumns(columns, digest)
+    // A manifest and a record take four times as much: the next ones must find room.
+    const bytes = packed.byteLength * ROOM_FACTOR
+    if (hasRoom(this.#directory, { bytes, inodes: 1 })) replaceIfPossible('columns', this.#columnsPath(digest), packed)
   }
 
   /** The copy on this node, else the store's. @throws FleetError `DIGEST_MISMATCH` · `MANIFEST_INVALID` · `LIMITS_EXCEEDED` · `STORE_*` · `DISK_*` */

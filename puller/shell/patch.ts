@@ -16,6 +16,7 @@ import type { Downloads } from './fetch.ts'
 import { inodesOfRecord, isRootUnchanged, type Lookout, lookOver } from './glance.ts'
 import type { Ground } from './ground.ts'
 import { needIdle } from './idle.ts'
+import { emptyDirectory } from './layout.ts'
 import type { LocalManifest } from './manifests.ts'
 import { hasRoom } from './preflight.ts'
 import { type RecordWorld, recordTouched, rootRow, type Touched } from './record.ts'
@@ -73,8 +74,11 @@ export class Patch {
     try {
       return await this.#run()
     } catch (error) {
-      if (error instanceof NotAsSealed) return null
-      throw error
+      if (!(error instanceof NotAsSealed)) throw error
+      // What was brought beside the tree would take the room of what is brought next.
+      await this.#world.workers.all('closeWriter', [])
+      emptyDirectory(this.#ground.layout.tmp)
+      return null
     }
   }
 
@@ -115,7 +119,7 @@ export class Patch {
     // Where nothing of the tree's own directory changes, its row stays: what else is put there meanwhile must show.
     const root = isRootTouched(diff) ? [rootRow(columns.count)] : []
     await this.#settle(columns, record, [...diff.came, ...touched, ...root])
-    this.#seal(diff, record)
+    this.#seal(diff, record, columns)
     return {
       plan,
       how,
@@ -138,8 +142,9 @@ export class Patch {
    */
   async #needAsSealed(): Promise<void> {
     const { lookout } = this.#world
-    const again = !lookout.isFresh
+    const { looks } = lookout
     if ((await lookout.seen()) === null) throw new NotAsSealed()
+    const again = lookout.looks > looks
     if (again) await this.#needIdle()
   }
 
@@ -165,7 +170,6 @@ export class Patch {
       again ? lookOver(workers, this.#tree, columns, record, skip) : [],
       syncTree(layout, job.cold),
       this.#record(world, record, columns, changed),
-      this.#keepColumns(columns),
     ])
     if (drifted.length > 0) throw new NotAsSealed()
     if (keepsRoot && !isRootUnchanged(this.#tree, record)) throw new NotAsSealed()
@@ -181,11 +185,6 @@ export class Patch {
     ])
     const stranger = await workers.call(1, 'strangerIn', [tree, names])
     if (stranger !== null) throw new NotAsSealed()
-  }
-
-  /** While others wait for the disk. */
-  async #keepColumns(columns: Columns): Promise<void> {
-    this.#ground.manifests.keepColumns(this.#world.wanted.digest, columns)
   }
 
   /** From cold to the ordered build: by way of hot and the delta that begins there, by a delta from cold itself, or by comparing manifests. */
@@ -257,15 +256,17 @@ export class Patch {
     }
   }
 
-  #seal(diff: TreeDiff, record: SealRecord): void {
+  #seal(diff: TreeDiff, record: SealRecord, columns: Columns): void {
     const { job, hot, wanted, supply } = this.#world
     const { layout, app, clock, manifests, cabinet } = this.#ground
-    const between = betweenHotAnd(diff, hot?.seal.manifest ?? null, supply.diff, this.#between)
-    if (between !== null) keepDiff(layout, between)
     const at = new Date(clock.now()).toISOString()
     writeSeal(layout, job.cold, { app, build: job.order.build, manifest: wanted.digest, at }, record)
     manifests.retain([wanted.digest, hot?.seal.manifest])
     cabinet.refill()
+    // What only saves work comes last: it may not take the room of what must be written.
+    const between = betweenHotAnd(diff, hot?.seal.manifest ?? null, supply.diff, this.#between)
+    if (between !== null) keepDiff(layout, between)
+    manifests.keepColumns(wanted.digest, columns)
   }
 }
 

@@ -148,6 +148,8 @@ export class Staging {
     const install = new Install(this.#ground, { ...world, job: this.#job, wanted, columns, hot })
     const { how, copiedBytes, writtenFiles, record } = await install.run()
     this.#writeSeal(wanted, record)
+    // What only saves work comes last: it may not take the room of what must be written.
+    this.#ground.manifests.keepColumns(wanted.digest, columns)
     return { ...(await this.#armed(null, how)), copiedBytes, writtenFiles }
   }
 
@@ -197,6 +199,8 @@ export class Staging {
   }
 
   get #sealedColumns(): Promise<Columns | null> {
+    // Nobody would wait for them.
+    if (this.#record === null) return Promise.resolve(null)
     return columnsOf(this.#reading, this.#seal, this.#before(), 0)
   }
 
@@ -216,11 +220,11 @@ export class Staging {
   #writeSeal(wanted: LocalManifest, record: SealRecord): void {
     const { layout, app, clock, manifests, cabinet } = this.#ground
     const { diff } = this.#supply
-    if (diff !== null && diff.from === this.#hot?.seal.manifest) keepDiff(layout, diff)
     const at = new Date(clock.now()).toISOString()
     writeSeal(layout, this.#job.cold, { app, build: this.#job.order.build, manifest: wanted.digest, at }, record)
     manifests.retain([wanted.digest, this.#hot?.seal.manifest])
     cabinet.refill()
+    if (diff !== null && diff.from === this.#hot?.seal.manifest) keepDiff(layout, diff)
   }
 
   /** Not when repairing: that is urgent. */

@@ -2,13 +2,22 @@
 import { readdirSync } from 'node:fs'
 import { type Columns, Rows } from '#fleet/manifest-columns.ts'
 import { componentOf } from './directories.ts'
+import { errnoOf } from './disk-faults.ts'
 
-/** How many names all these directories hold together. @param directories paths; '' is the tree itself */
-export function countNames(tree: string, directories: readonly string[]): number {
+/**
+ * How many names all these directories hold together; null when one cannot be listed by whom it belongs to.
+ * @param directories paths; '' is the tree itself
+ */
+export function countNames(tree: string, directories: readonly string[]): number | null {
   let count = 0
-  list(tree, directories, (_, names) => {
-    count += names.length
-  })
+  try {
+    list(tree, directories, (_, names) => {
+      count += names.length
+    })
+  } catch (error) {
+    if (errnoOf(error) !== 'EACCES') throw error
+    return null
+  }
   return count
 }
 

@@ -78,11 +78,13 @@ export class Supply {
     if (delta === null || entries.length === 0) return entries
     this.#delta = null
     const { signal } = bringing
+    let again: readonly number[] = []
     try {
       const left = await delta.bring(bringing, entries, place)
       this.#deltaUsed ||= left.length < entries.length
       return left
     } catch (error) {
+      again = entries
       signal.throwIfAborted()
       if (!isUseless(error)) throw error
       this.#ground.log.warn('delta given up, ranges are fetched instead', { build: this.#wanted.build, error })
@@ -91,7 +93,7 @@ export class Supply {
     } finally {
       await delta.close()
       // What it left half-written lies in the way of whoever brings it next.
-      if (!signal.aborted) await bringing.workers.all('giveUp', [])
+      if (!signal.aborted) await bringing.workers.all('giveUp', [again])
     }
   }
 

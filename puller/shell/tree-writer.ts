@@ -30,6 +30,8 @@ export class TreeWriter {
   readonly #open = new Map<number, OpenFile>()
   /** Files that were given up: what else arrives of them is of no use, until they begin anew. */
   readonly #dropped = new Set<number>()
+  /** Files that lie ready beside the tree. */
+  readonly #ready = new Set<number>()
   readonly #bases = new Map<string, Directories>()
   readonly #buffer = Buffer.allocUnsafe(COPY_BYTES)
 
@@ -80,9 +82,13 @@ export class TreeWriter {
     })
   }
 
-  /** Gives up all files that are not finished: whatever brings them next may reach another thread. */
-  giveUp(): void {
+  /**
+   * Gives up all files that are not finished: whatever brings them next may reach another thread.
+   * @param again entries that are brought anew: those that lie ready beside the tree go as well
+   */
+  giveUp(again: readonly number[]): void {
     for (const entry of this.#open.keys()) this.#drop(entry, '')
+    for (const entry of again) if (this.#ready.delete(entry)) disk.unlink('stage.drop', this.#aside(entry))
   }
 
   /** Copies files out of a tree of this node. @returns those that are not there or whose bytes are others by now */
@@ -106,6 +112,7 @@ export class TreeWriter {
       // Taken away first: to rename over a file makes ext4 write the new one out on the spot, and an unsealed tree needs no such care.
       if (file.replaces) disk.unlink('stage.replace', path)
       disk.rename('stage.place', this.#aside(file.entry), path)
+      this.#ready.delete(file.entry)
     }
   }
 
@@ -123,6 +130,7 @@ export class TreeWriter {
       const fd = place ? this.#createInPlace(file) : this.#create(file)
       if (fd === null) return this.#drop(file.entry, ELSEWHERE)
       this.#writeAndFinish(fd, part, file, false)
+      if (!place) this.#ready.add(file.entry)
       return null
     }
     const open = this.#openFor(file, piece.at)
@@ -223,6 +231,7 @@ export class TreeWriter {
     if (got !== file.content) return this.#drop(file.entry, got)
     this.#open.delete(file.entry)
     this.#writeAndFinish(open.fd, new Uint8Array(0), file, place)
+    if (!place) this.#ready.add(file.entry)
     return null
   }
 

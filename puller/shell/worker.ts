@@ -75,7 +75,7 @@ export const operations = {
   openWriter,
   closeWriter,
   forget: withWriter((it) => it.forget()),
-  giveUp: withWriter((it) => it.giveUp()),
+  giveUp: withWriter((it, ...args: Parameters<TreeWriter['giveUp']>) => it.giveUp(...args)),
   writeFrame: withWriter((it, ...args: Parameters<TreeWriter['writeFrame']>) => it.writeFrame(...args)),
   writeWhole: withWriter((it, ...args: Parameters<TreeWriter['writeWhole']>) => it.writeWhole(...args)),
   assemble: withWriter((it, ...args: Parameters<TreeWriter['assemble']>) => it.assemble(...args)),

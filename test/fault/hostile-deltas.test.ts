@@ -72,7 +72,7 @@ test('a file half written by one thread is brought whole by another once it was 
     [0],
     'it is told as wrong, to be brought another way',
   )
-  one.giveUp()
+  one.giveUp([])
   assert.deepEqual(other.writeWhole([whole], true), [])
   assert.equal(readFileSync(join(dir, 'tree/x'), 'utf8'), '0123456789')
   for (const writer of [one, other]) writer.close()
