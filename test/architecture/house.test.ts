@@ -1,6 +1,7 @@
 // Owns the rules of the house: what a file looks like, words that have no place here, and what may be installed.
 import assert from 'node:assert/strict'
-import { statSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { readdirSync, statSync } from 'node:fs'
 import { join, posix } from 'node:path'
 import { test } from 'node:test'
 import { filesMatching, PROJECT, production, readText, type Source, sources } from '#test/support/source.ts'
@@ -163,4 +164,27 @@ test('package.json names both programs, and each can be run as a file', () => {
   for (const path of Object.values(bin)) {
     assert.ok((statSync(join(PROJECT, path)).mode & 0o111) !== 0, `${path} is executable`)
   }
+})
+
+/** What the project consists of at its top, besides what is installed and fetched. */
+const TOP = [
+  ...['.ci', '.gitignore', '.npmrc', 'README.md', 'biome.json', 'package-lock.json', 'package.json', 'tsconfig.json'],
+  ...['adapters', 'bench', 'conductor', 'dashboards', 'docs', 'fleet', 'puller', 'schedule', 'systemd', 'test'],
+]
+
+/** What git keeps, or would: what lies there besides is a developer's own affair. Where there is no git, all that is not hidden. */
+function topLevel(): readonly string[] {
+  const said = spawnSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], {
+    cwd: PROJECT,
+    encoding: 'utf8',
+  })
+  if (said.status !== 0) return readdirSync(PROJECT).filter((name) => !name.startsWith('.') && name !== 'node_modules')
+  return said.stdout.split('\n').flatMap((path) => path.split('/', 1)[0] || [])
+}
+
+test('nothing is kept at the top of the project but what belongs there: no profile, dump or scratch file', () => {
+  assert.deepEqual(
+    [...new Set(topLevel())].filter((name) => !TOP.includes(name)),
+    [],
+  )
 })
